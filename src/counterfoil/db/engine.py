@@ -1,0 +1,155 @@
+"""The ledger database: connections, transactions and what differs between SQLite and PostgreSQL.
+
+Writing transactions are short; reading ones are snapshots. Driver errors become ours here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+
+from counterfoil.errors import Conflict, CounterfoilError, InvalidInput, Unavailable
+
+_BEGIN = "counterfoil_begin"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """pool_size: connections kept per process. busy_timeout_ms: how long SQLite waits for its one writer.
+
+    cache_mb: SQLite's page cache per connection. statement_timeout_ms: PostgreSQL's bound on one statement of a
+    writing transaction; reads of exports have none.
+    """
+
+    pool_size: int = 48
+    busy_timeout_ms: int = 30_000
+    cache_mb: int = 64
+    statement_timeout_ms: int = 60_000
+
+
+class Database:
+    """One database and its pool. Thread-safe. `url` as in settings: sqlite:///path or postgresql://…"""
+
+    def __init__(self, url: str, settings: DatabaseSettings | None = None) -> None:
+        self.settings = settings or DatabaseSettings()
+        self.url = _checked_url(url)
+        self.sqlite = self.url.get_backend_name() == "sqlite"
+        self.engine = self._sqlite_engine() if self.sqlite else self._postgresql_engine()
+
+    @property
+    def dialect_name(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Generator[Connection]:
+        """A read-only snapshot: every statement inside sees the same moment."""
+        begin = "BEGIN" if self.sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        with self._transaction(begin) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Generator[Connection]:
+        """A writing transaction, durable once the block ends without an exception."""
+        with self._transaction("BEGIN IMMEDIATE" if self.sqlite else "BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Generator[Connection]:
+        with translated_errors(), self.engine.connect().execution_options(**{_BEGIN: begin}) as connection:
+            with connection.begin():
+                yield connection
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+    def _sqlite_engine(self) -> sa.Engine:
+        if self.url.database and self.url.database != ":memory:":
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(
+            self.url,
+            pool_size=self.settings.pool_size,
+            max_overflow=16,
+            connect_args={"check_same_thread": False, "timeout": self.settings.busy_timeout_ms / 1000},
+        )
+        sa.event.listen(engine, "connect", self._prepare_sqlite)
+        sa.event.listen(engine, "begin", _emit_begin)
+        return engine
+
+    def _postgresql_engine(self) -> sa.Engine:
+        engine = sa.create_engine(
+            self.url.set(drivername="postgresql+psycopg"),
+            pool_size=self.settings.pool_size,
+            max_overflow=16,
+            pool_pre_ping=True,
+            isolation_level="AUTOCOMMIT",
+        )
+        sa.event.listen(engine, "begin", _emit_begin)
+        sa.event.listen(engine, "commit", _emit_commit)
+        sa.event.listen(engine, "rollback", _emit_rollback)
+        return engine
+
+    def _prepare_sqlite(self, connection: Any, _record: object) -> None:
+        # The driver's own transaction handling is switched off: begin says which kind it wants.
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={self.settings.busy_timeout_ms}",
+            f"cache_size=-{self.settings.cache_mb * 1024}",
+            "temp_store=MEMORY",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+
+def _emit_begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+
+
+def _emit_commit(connection: Connection) -> None:
+    connection.exec_driver_sql("COMMIT")
+
+
+def _emit_rollback(connection: Connection) -> None:
+    connection.exec_driver_sql("ROLLBACK")
+
+
+def _checked_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except sa.exc.ArgumentError as error:
+        raise InvalidInput("invalid_setting", "The database must be a URL", field="database", value=text,
+                           allowed=("sqlite:///PATH", "postgresql://USER:PASSWORD@HOST/NAME")) from error  # fmt: skip
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InvalidInput("invalid_setting", "Unknown kind of database", field="database",
+                           value=url.get_backend_name(), allowed=("sqlite", "postgresql"))  # fmt: skip
+    return url
+
+
+@contextmanager
+def translated_errors() -> Generator[None]:
+    """Turn the drivers' exceptions into ours: uniqueness into Conflict, what may pass into Unavailable."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict("duplicate_found", _first_line(error)) from error
+    except (OperationalError, InterfaceError) as error:
+        raise Unavailable("database_unavailable", f"The database did not answer: {_first_line(error)}") from error
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if error.connection_invalidated or state[:2] in {"08", "40", "53", "57"}:
+            raise Unavailable("database_unavailable", f"The database did not answer: {_first_line(error)}") from error
+        raise CounterfoilError("database_refused", _first_line(error)) from error
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().split("\n", 1)[0]

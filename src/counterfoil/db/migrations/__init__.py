@@ -1,0 +1,1 @@
+"""Alembic migrations, one line for both databases."""

@@ -1,0 +1,215 @@
+"""The unit of writing: one transaction of one project, in which several callers' work may share one commit.
+
+Balance changes stay in memory as immutable cards until the unit needs the database or ends, so a group of postings is
+a handful of statements. A piece of work that fails leaves nothing: its cards are dropped, its statements undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, NestedTransaction
+
+from counterfoil.clock import iso_date
+from counterfoil.db import ledger
+from counterfoil.db.schema import idempotency_keys
+from counterfoil.domain.cards import Card, check_card, expire_due
+from counterfoil.domain.movements import Movement
+from counterfoil.errors import Conflict, NotFound
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A caller's key for a write and the hash of what they asked; the same pair gets the first answer again."""
+
+    key: str
+    request_hash: str
+
+
+class Unit:
+    """What a piece of work sees: the connection, the project, one moment of time, and the cards."""
+
+    def __init__(self, connection: Connection, project_id: int, now_ms: int) -> None:
+        self._connection = connection
+        self.project_id = project_id
+        self.now_ms = now_ms
+        self.today = iso_date(now_ms)
+        self._stored: dict[str, Card] = {}  # as the database has them
+        self._cards: dict[str, Card] = {}  # as the unit has them
+        self._codes: dict[str, str] = {}
+        self._rows: list[dict[str, Any]] = []
+        self._seq: int | None = None
+        self._seq_stored: int | None = None
+        self._savepoint: NestedTransaction | None = None
+
+    # -- work of several callers ------------------------------------------------------------------------------------
+
+    def run(self, work: Callable[[Unit], T], idempotency: Idempotency | None = None) -> T:
+        """Do one caller's work: all of it, or nothing. The answer is remembered with the idempotency key."""
+        cards, rows, seq, codes = dict(self._cards), len(self._rows), self._seq, dict(self._codes)
+        try:
+            answer = self._answer(work, idempotency)
+        except BaseException:
+            self._undo_savepoint()
+            self._cards, self._codes, self._seq = cards, codes, seq
+            del self._rows[rows:]
+            raise
+        if self._savepoint is not None:
+            self.flush()
+            self._savepoint.commit()
+            self._savepoint = None
+            self.forget()
+        return answer
+
+    def _undo_savepoint(self) -> None:
+        if self._savepoint is None:
+            return
+        # A connection that broke cannot roll back to the savepoint; its whole transaction is gone anyway.
+        with suppress(sa.exc.DBAPIError):
+            self._savepoint.rollback()
+        self._savepoint = None
+
+    def _answer(self, work: Callable[[Unit], T], idempotency: Idempotency | None) -> T:
+        if idempotency is None:
+            return work(self)
+        known = self._recall(idempotency.key)
+        if known is not None:
+            if known[0] != idempotency.request_hash:
+                raise Conflict(
+                    "idempotency_key_reused",
+                    "This Idempotency-Key was used before for a different request; use a new key",
+                    field="Idempotency-Key",
+                    value=idempotency.key,
+                )
+            return known[1]
+        answer = work(self)
+        self.sql.execute(
+            idempotency_keys.insert(),
+            {"project_id": self.project_id, "key": idempotency.key, "request_hash": idempotency.request_hash,
+             "answer": answer, "created_at": self.now_ms},
+        )  # fmt: skip
+        return answer
+
+    def _recall(self, key: str) -> tuple[str, Any] | None:
+        table = idempotency_keys
+        found = self._connection.execute(
+            sa.select(table.c.request_hash, table.c.answer).where(
+                table.c.project_id == self.project_id, table.c.key == key
+            )
+        ).one_or_none()
+        return None if found is None else (found.request_hash, found.answer)
+
+    # -- the database -----------------------------------------------------------------------------------------------
+
+    @property
+    def sql(self) -> Connection:
+        """The connection, with every pending balance change written. What is executed here is undone if the work fails."""
+        if self._savepoint is None:
+            self.flush()
+            self._savepoint = self._connection.begin_nested()
+        else:
+            self.flush()
+        return self._connection
+
+    def flush(self) -> None:
+        """Write pending cards and movements."""
+        changed = [
+            (self._stored[card_id], card) for card_id, card in self._cards.items() if card is not self._stored[card_id]
+        ]
+        if changed:
+            ledger.store_cards(self._connection, self.project_id, changed, self.now_ms)
+            self._stored = dict(self._cards)
+        if self._rows:
+            ledger.insert_movements(self._connection, self._rows)
+            self._rows = []
+        if self._seq is not None and self._seq != self._seq_stored:
+            ledger.store_seq(self._connection, self.project_id, self._seq)
+            self._seq_stored = self._seq
+
+    def forget(self) -> None:
+        """Drop cached cards after statements may have changed their rows; pending changes must be flushed first."""
+        self._stored, self._cards, self._codes = {}, {}, {}
+
+    # -- cards and movements ----------------------------------------------------------------------------------------
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Load many cards, by code or id, in few statements."""
+        wanted = {n for n in names if n not in self._codes and n not in self._cards}
+        if not wanted:
+            return
+        self._lock()
+        found = ledger.cards_by_code(self._connection, self.project_id, wanted)
+        rest = wanted - {card.code for card in found.values()}
+        if rest:
+            found |= ledger.cards_by_id(self._connection, self.project_id, rest)
+        for card in found.values():
+            self._keep(card)
+
+    def card(self, name: str) -> Card:
+        """A card by code or id, its due points expired already. Raises NotFound."""
+        card_id = self._codes.get(name, name)
+        if card_id not in self._cards:
+            self.prefetch((name,))
+            card_id = self._codes.get(name, name)
+        card = self._cards.get(card_id)
+        if card is None:
+            raise NotFound("voucher", name)
+        return self._expired(card)
+
+    def find_card(self, name: str) -> Card | None:
+        """The same, or None."""
+        with suppress(NotFound):
+            return self.card(name)
+        return None
+
+    def add_card(self, card: Card) -> None:
+        """Make a card known whose row this unit has just inserted."""
+        self._lock()
+        self._keep(card)
+
+    def post(self, cards: Card | tuple[Card, ...], movements: tuple[Movement, ...]) -> list[dict[str, Any]]:
+        """Take over cards' new states and append the movements that led there; returns the movement rows."""
+        for card in cards if isinstance(cards, tuple) else (cards,):
+            check_card(card)
+            self._cards[card.id] = card
+        rows: list[dict[str, Any]] = []
+        for movement in movements:
+            rows.append(ledger.movement_row(self.project_id, self.next_seq(), movement, self.now_ms))
+        for at, movement in enumerate(movements):
+            if movement.related is not None:
+                rows[at]["related_transaction_id"] = rows[at + movement.related]["id"]
+        self._rows.extend(rows)
+        return rows
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Append a ready movement row (bulk import, which keeps ids and times of its own); its seq from next_seq."""
+        self._rows.append(dict(row))
+
+    def next_seq(self) -> int:
+        """The next movement number of the project; gaps cannot arise, because a failed unit gives none out."""
+        self._lock()
+        assert self._seq is not None
+        self._seq += 1
+        return self._seq
+
+    def _lock(self) -> None:
+        # The counter's lock comes first and covers every card of the project, so there is no order to deadlock on.
+        if self._seq is None:
+            self._seq = self._seq_stored = ledger.lock_seq(self._connection, self.project_id)
+
+    def _keep(self, card: Card) -> None:
+        self._stored[card.id] = card
+        self._cards[card.id] = card
+        self._codes[card.code] = card.id
+
+    def _expired(self, card: Card) -> Card:
+        fresh, movements = expire_due(card, self.today)
+        if fresh is not card:
+            self.post(fresh, movements)
+        return fresh
