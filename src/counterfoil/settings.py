@@ -1,0 +1,173 @@
+"""Every setting, in one table: its name, environment variable, default and reason. Checked as a whole at start.
+
+The only module that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from counterfoil.errors import InvalidInput
+
+PREFIX = "COUNTERFOIL_"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting's description. kind: str, int, float or bool; low and high bound numbers."""
+
+    name: str
+    kind: type
+    default: Any
+    reason: str
+    low: float | None = None
+    high: float | None = None
+    allowed: tuple[str, ...] | None = None
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return PREFIX + self.name.upper()
+
+
+TABLE: tuple[Row, ...] = (
+    Row("home", str, "counterfoil-home", "Folder of the database, files and keys when nothing else is named"),
+    Row("host", str, "127.0.0.1", "Address to listen on; loopback until you decide otherwise"),
+    Row("port", int, 8080, "Port to listen on", 0, 65535),
+    Row("public_url", str, "", "How clients reach this server, for links in answers; empty: as they called it"),
+    Row("database", str, "", "sqlite:///PATH or postgresql://…; empty: HOME/counterfoil.db"),
+    Row("files", str, "", "file:///PATH or s3://bucket/prefix; empty: HOME/files"),
+    Row("s3_endpoint", str, "", "Address of an S3-compatible server; empty: AWS"),
+    Row("s3_region", str, "us-east-1", "Region used to sign requests"),
+    Row("s3_access_key", str, "", "Access key; empty: AWS's own ways of finding one"),
+    Row("s3_secret_key", str, "", "Secret key"),
+    Row("s3_allow_http", bool, False, "Permit plain HTTP to the endpoint, for a server on your own network"),
+    Row("download", str, "proxy", "How files reach clients: through this server, or a redirect to the store's signed link",
+        allowed=("proxy", "redirect")),
+    Row("worker_threads", int, 2, "Exports run at once by this process; 0 serves HTTP alone", 0, 64),
+    Row("task_threads", int, 2, "Threads that encode one export's tasks; about one a core", 1, 64),
+    Row("lease_ttl_s", float, 15.0, "How long a silent worker keeps an export; renewed at a third of it", 1, 3600),
+    Row("poll_s", float, 1.0, "How often an idle worker looks for work another process queued", 0.05, 60),
+    Row("tries_max", int, 5, "How often an export is tried before it fails with worker_lost or its error", 1, 100),
+    Row("retention_days", int, 30, "How long an export's file is kept; then the export is EXPIRED", 1, 3650),
+    Row("record_retention_days", int, 365, "How long the record of an expired export is kept", 1, 36500),
+    Row("download_ttl_s", int, 900, "Life of a download link; each look at the export gives a fresh one", 10, 86400),
+    Row("rate_limit_per_min", int, 0, "Requests a key may make in a minute; 0: no limit. The vendor's plans: 100, 2000",
+        0, 10_000_000),
+    Row("duties_every_s", float, 30.0, "How often background duties run (sweeping, expiry, sealing)", 0.1, 86400),
+    Row("executor", str, "local", "Where export tasks run unless the project or the request says otherwise",
+        allowed=("local", "spark")),
+    Row("spark_master", str, "", "Spark's master URL, such as spark://host:7077; needed by the spark executor"),
+    Row("log_level", str, "info", "How much is logged", allowed=("debug", "info", "warning", "error")),
+    Row("log_format", str, "text", "Lines for people or JSON for machines", allowed=("text", "json")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force; see TABLE for the meaning of each. Secrets are kept out of repr."""
+
+    home: str
+    host: str
+    port: int
+    public_url: str
+    database: str
+    files: str
+    s3_endpoint: str
+    s3_region: str
+    s3_access_key: str
+    s3_secret_key: str
+    s3_allow_http: bool
+    download: str
+    worker_threads: int
+    task_threads: int
+    lease_ttl_s: float
+    poll_s: float
+    tries_max: int
+    retention_days: int
+    record_retention_days: int
+    download_ttl_s: int
+    rate_limit_per_min: int
+    duties_every_s: float
+    executor: str
+    spark_master: str
+    log_level: str
+    log_format: str
+
+    def __repr__(self) -> str:
+        shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in _SECRET)
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def home_path(self) -> Path:
+        """The home folder, absolute."""
+        return Path(self.home).expanduser().resolve()
+
+    @property
+    def database_url(self) -> str:
+        """The database, the default filled in."""
+        return self.database or f"sqlite:///{self.home_path / 'counterfoil.db'}"
+
+    @property
+    def files_url(self) -> str:
+        """The file store, the default filled in."""
+        return self.files or f"file://{self.home_path / 'files'}"
+
+
+_SECRET = frozenset({"s3_secret_key", "s3_access_key", "database"})
+
+
+def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from what was given (command line; None entries are not given), then the environment, then defaults.
+
+    Raises InvalidInput that names the setting, the value and what is allowed.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for row in TABLE:
+        value = (given or {}).get(row.name)
+        if value is None:
+            value = environment.get(row.variable)
+        values[row.name] = row.default if value is None else _checked(row, value)
+    settings = Settings(**values)
+    if settings.executor == "spark" and not settings.spark_master:
+        raise InvalidInput("invalid_setting", "The spark executor needs spark_master", field="spark_master", value="")
+    if settings.record_retention_days < settings.retention_days:
+        raise InvalidInput("invalid_setting", "record_retention_days may not be below retention_days",
+                           field="record_retention_days", value=settings.record_retention_days)  # fmt: skip
+    return settings
+
+
+def _checked(row: Row, value: Any) -> Any:
+    parsed: Any = value
+    if row.kind is bool and isinstance(value, str):
+        words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        parsed = words.get(value.lower())
+        if parsed is None:
+            raise _refused(row, value, tuple(words))
+    elif row.kind in (int, float):
+        try:
+            parsed = row.kind(value)
+        except (TypeError, ValueError):
+            raise _refused(row, value, ()) from None
+        if (row.low is not None and parsed < row.low) or (row.high is not None and parsed > row.high):
+            raise _refused(row, value, (f"{row.low} to {row.high}",))
+    if row.allowed is not None and parsed not in row.allowed:
+        raise _refused(row, value, row.allowed)
+    return parsed
+
+
+def _refused(row: Row, value: Any, allowed: tuple[str, ...]) -> InvalidInput:
+    shown = "***" if row.name in _SECRET else value
+    hint = f"; allowed: {', '.join(allowed)}" if allowed else f"; it must be {row.kind.__name__}"
+    return InvalidInput("invalid_setting", f"{row.variable}={shown} is not valid{hint}", field=row.name, value=shown,
+                        allowed=allowed or None)  # fmt: skip
+
+
+def variable(name: str) -> str | None:
+    """An environment variable outside the table (probes for crash tests), or None."""
+    return os.environ.get(PREFIX + name)
