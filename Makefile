@@ -1,0 +1,108 @@
+# Every target works in a fresh clone with no other step. `make` alone prints what there is.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links pyproject.toml --extra spark --extra demo --group dev --group lock
+ENCODER := $(wildcard src/counterfoil/dataplane/_csv*.[ch])
+NODE := tests/clients/node
+
+.PHONY: help setup demo test quick serve bench check fmt lock clean
+
+help: ## Print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.package .venv/.system ## Make .venv with the product and all it needs, and the system packages it can use
+
+demo: setup ## Run the main job from nothing: real purchases in, a month of movements out, checked
+	@$(BIN)/counterfoil demo
+
+serve: setup ## Run API, console and worker in one process (ARGS="--port 8080 ...")
+	@$(BIN)/counterfoil serve $(ARGS)
+
+test: setup .venv/.browser .venv/.node ## Run every test (ARGS="..." goes to pytest)
+	@$(PYTEST) $(ARGS)
+
+quick: setup ## Run the tests that need no other server, cluster, browser or client
+	@$(PYTEST) -m "not (postgres or s3 or spark or browser or clients or crash)" $(ARGS)
+
+bench: setup .venv/.bench ## Measure against the peers; writes bench/results/latest.json
+	@if [ -d bench ]; then $(BIN)/python -m bench $(ARGS); else echo "bench: nothing to measure yet"; fi
+
+check: setup ## Format, lint, types, layers: all of it, each said by name
+	@echo "check: format"; $(BIN)/ruff format --check .
+	@echo "check: lint"; $(BIN)/ruff check .
+	@echo "check: types"; $(BIN)/basedpyright
+	@echo "check: layers"; $(BIN)/lint-imports --no-cache --no-timer
+
+fmt: setup ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: .venv/bin/uv ## Compile both locks anew to the newest versions pyproject.toml allows
+	@$(COMPILE) --upgrade -o requirements.lock
+	@$(COMPILE) --upgrade --group bench -c requirements.lock -o requirements-bench.lock
+	@echo "lock: requirements.lock and requirements-bench.lock written"
+
+clean: ## Remove what setup, tests and builds left behind
+	@rm -rf .venv build dist src/*.egg-info src/counterfoil/dataplane/_csv*.so $(NODE)/node_modules
+	@rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis spark-warehouse
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv is itself in the lock with its hashes, so pip is trusted with one file only.
+.venv/bin/uv:
+	@scripts/python-check $(PYTHON)
+	@echo "setup: .venv with $$($(PYTHON) --version)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	@awk '/^uv==/,!/\\$$/' requirements.lock > .venv/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+
+# pip steps in where it knows an index that uv does not.
+.venv/.packages: requirements.lock | .venv/bin/uv
+	@echo "setup: installing the locked packages"
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock \
+		|| $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.package: .venv/.packages pyproject.toml setup.py $(ENCODER) | .venv/.compiler
+	@echo "setup: installing counterfoil, building its encoder"
+	@rm -f src/counterfoil/dataplane/_csv*.so
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable . \
+		|| $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -c "import counterfoil.dataplane._csv" 2>/dev/null || printf '%s\n' \
+		"setup: the C encoder is not built; exports use the Python one and are slower." \
+		"       To see why: $(BIN)/python setup.py build_ext --inplace"
+	@touch $@
+
+.venv/.bench: requirements-bench.lock | .venv/.packages
+	@echo "setup: installing the peers that bench measures against"
+	@$(UV) pip install --quiet --require-hashes -r requirements-bench.lock \
+		|| $(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@touch $@
+
+.venv/.compiler: scripts/system-packages | .venv/bin/uv
+	@scripts/system-packages compiler
+	@touch $@
+
+.venv/.system: scripts/system-packages | .venv/bin/uv
+	@scripts/system-packages unzip postgres java
+	@touch $@
+
+.venv/.browser: scripts/system-packages | .venv/bin/uv
+	@scripts/system-packages chromium node
+	@touch $@
+
+.venv/.node: $(NODE)/package.json $(NODE)/package-lock.json | .venv/.browser
+	@echo "setup: installing the vendor's Node clients"
+	@if command -v npm >/dev/null; then cd $(NODE) && npm ci --silent --no-audit --no-fund; \
+		else echo "setup: npm is missing; tests marked clients cannot run"; fi
+	@touch $@
