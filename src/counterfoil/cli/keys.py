@@ -1,0 +1,28 @@
+"""`counterfoil keys`: make credentials. Works beside a running server."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+import msgspec
+
+from counterfoil import settings as settings_table
+from counterfoil.clock import SystemClock
+from counterfoil.db.engine import Database
+from counterfoil.db.migrate import migrate
+from counterfoil.services.access import Access
+
+
+def create(
+    given: dict[str, Any], project: str, app_id: str | None, app_token: str | None, scopes: str | None
+) -> None:
+    """Print one JSON object with project, app_id, app_token and altcraft_token."""
+    settings = settings_table.load(given)
+    database = Database(settings.database_url)
+    migrate(database)
+    wanted = [s.strip() for s in scopes.split(",") if s.strip()] if scopes else None
+    keys = Access(database, SystemClock()).create_keys(project, app_id=app_id, app_token=app_token, scopes=wanted)
+    sys.stdout.write(msgspec.json.encode(dataclasses.asdict(keys)).decode() + "\n")
+    database.dispose()
