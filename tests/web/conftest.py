@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from tests.fakes import FakeClock
 
 from counterfoil import settings as settings_table
 from counterfoil.compose import System, build, build_app
+from tests.fakes import FakeClock
 
 
 @pytest.fixture

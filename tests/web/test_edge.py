@@ -17,6 +17,8 @@ def test_an_unknown_path_is_the_vendors_error_object(api: TestClient) -> None:
 
 
 def test_a_body_over_the_limit_is_413_in_the_vendors_other_shape(api: TestClient) -> None:
-    answer = api.post("/v1/exports", content=b"x" * (10 * 1024 * 1024 + 1), headers={"content-type": "application/json"})
+    answer = api.post(
+        "/v1/exports", content=b"x" * (10 * 1024 * 1024 + 1), headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 413
     assert answer.json()["statusCode"] == 413
