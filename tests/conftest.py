@@ -1,49 +1,15 @@
-"""What every test may ask for, and the one rule of the gate: in CI nothing is skipped."""
+"""What every test may ask for."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator
-
-import hypothesis
 import pytest
 
 from tests.fakes import FakeClock
 
-pytest_plugins = ["tests.services"]
-
-IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
-
-hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True, print_blob=True)
-hypothesis.settings.load_profile("ci" if IN_CI else "dev")
+pytest_plugins = ["tests.gate", "tests.services"]
 
 
 @pytest.fixture
 def clock() -> FakeClock:
     """A clock that stands at 2024-10-09T09:16:32.521Z until the test moves it."""
     return FakeClock()
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure in CI: a backend that is not there has not been tested."""
-    report = yield
-    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
-        _fail(report)
-    return report
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The same for a whole module that skips itself while it is collected."""
-    report = yield
-    if IN_CI and report.skipped:
-        _fail(report)
-    return report
-
-
-def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    report.outcome = "failed"
-    report.longrepr = f"In CI nothing may be skipped, and this was: {reason}"

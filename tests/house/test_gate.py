@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-HOOKS = "from tests.conftest import pytest_make_collect_report, pytest_runtest_makereport\n"
 SKIPS = """
 import pytest
 
@@ -29,12 +28,13 @@ MODULE = "import pytest\n\npytest.importorskip('no_such_module')\n"
 
 
 def _pytest(folder: Path, ci: str) -> tuple[int, str]:
-    (folder / "conftest.py").write_text(HOOKS)
     command = [
         sys.executable,
         "-m",
         "pytest",
         "-q",
+        "-p",
+        "tests.gate",
         "-p",
         "no:cacheprovider",
         "-c",
@@ -42,7 +42,7 @@ def _pytest(folder: Path, ci: str) -> tuple[int, str]:
         f"--rootdir={folder}",
         folder,
     ]
-    environment = {**os.environ, "CI": ci, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "CI": ci, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     environment.pop("PYTEST_ADDOPTS", None)
     found = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return found.returncode, found.stdout
