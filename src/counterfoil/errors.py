@@ -115,3 +115,14 @@ class Canceled(CounterfoilError):
 
 class Damaged(CounterfoilError):
     """Stored bytes are not what was recorded of them (a missing or altered file)."""
+
+
+class StoreFull(CounterfoilError):
+    """The place where files live has no room (disk, quota or a size limit): terminal until a person frees some."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("store_full", message)
+
+
+class Misconfigured(CounterfoilError):
+    """A setting, or the place it points at, is wrong. Terminal: a person must mend it, and `message` says what."""
