@@ -37,11 +37,15 @@ quick: setup ## Run the tests that need no other server, cluster, browser or cli
 bench: setup .venv/.bench ## Measure against the peers; writes bench/results/latest.json
 	@if [ -d bench ]; then $(BIN)/python -m bench $(ARGS); else echo "bench: nothing to measure yet"; fi
 
-check: setup ## Format, lint, types, layers: all of it, each said by name
-	@echo "check: format"; $(BIN)/ruff format --check .
-	@echo "check: lint"; $(BIN)/ruff check .
-	@echo "check: types"; $(BIN)/basedpyright
-	@echo "check: layers"; $(BIN)/lint-imports --no-cache --no-timer
+check: setup ## Format, lint, types, layers: each is said, and one that fails does not hide the next
+	@failed=; \
+	say() { echo "check: $$1"; shift; "$$@" || failed=1; }; \
+	say format $(BIN)/ruff format --quiet --diff .; \
+	say lint $(BIN)/ruff check --quiet .; \
+	say types $(BIN)/basedpyright; \
+	say layers $(BIN)/lint-imports --no-cache --no-logo; \
+	if [ -n "$$failed" ]; then echo "check: failed; make fmt mends the format"; exit 1; fi; \
+	echo "check: all well"
 
 fmt: setup ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix-only --quiet .

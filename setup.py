@@ -8,7 +8,7 @@ setup(
     ext_modules=[
         Extension(
             "counterfoil.dataplane._csv",
-            ["src/counterfoil/dataplane/_csv.c"],
+            sorted(glob("src/counterfoil/dataplane/_csv*.c")),
             depends=sorted(glob("src/counterfoil/dataplane/_csv*.h")),
             # The stable ABI of 3.11: one built file serves every later Python.
             define_macros=[("Py_LIMITED_API", "0x030B0000")],

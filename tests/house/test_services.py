@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import httpx
+import httpx2
 import obstore
 import psycopg
 import pytest
@@ -66,6 +66,6 @@ def test_the_store_keeps_conditions(store: S3Store) -> None:
 def test_the_store_checks_signatures(store: S3Store) -> None:
     store.put("signed", b"for your eyes")
     link = obstore.sign(store, "GET", "signed", timedelta(minutes=5))
-    assert httpx.get(link).content == b"for your eyes"
-    assert httpx.get(link[:-2] + ("00" if link[-2:] != "00" else "11")).status_code == 403
-    assert httpx.get(link.split("?")[0]).status_code == 403
+    assert httpx2.get(link).content == b"for your eyes"
+    assert httpx2.get(link[:-2] + ("00" if link[-2:] != "00" else "11")).status_code == 403
+    assert httpx2.get(link.split("?")[0]).status_code == 403

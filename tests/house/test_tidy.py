@@ -255,11 +255,11 @@ def test_no_machine_is_named() -> None:
 
 def test_no_module_is_dead() -> None:
     """Each module is reached from an entry point: the scripts of pyproject.toml and what the database tool loads by path."""
-    if not (SRC / "counterfoil" / "compose.py").exists():
-        return  # before the house is wired, nothing is reached
     modules = {_module(path): path for path in SOURCES}
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     waiting = [entry.partition(":")[0] for entry in scripts.values()]
+    if any("main" not in modules[name].read_text() for name in waiting):
+        return  # the command line is not written yet, so nothing can be reached from it
     waiting += [name for name in modules if ".migrations" in name or name.endswith(".__main__")]
     reached: set[str] = set()
     while waiting:
