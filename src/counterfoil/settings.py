@@ -46,8 +46,13 @@ TABLE: tuple[Row, ...] = (
     Row("s3_access_key", str, "", "Access key; empty: AWS's own ways of finding one"),
     Row("s3_secret_key", str, "", "Secret key"),
     Row("s3_allow_http", bool, False, "Permit plain HTTP to the endpoint, for a server on your own network"),
-    Row("download", str, "proxy", "How files reach clients: through this server, or a redirect to the store's signed link",
-        allowed=("proxy", "redirect")),
+    Row(
+        "download",
+        str,
+        "proxy",
+        "How files reach clients: through this server, or a redirect to the store's signed link",
+        allowed=("proxy", "redirect"),
+    ),
     Row("worker_threads", int, 2, "Exports run at once by this process; 0 serves HTTP alone", 0, 64),
     Row("task_threads", int, 2, "Threads that encode one export's tasks; about one a core", 1, 64),
     Row("lease_ttl_s", float, 15.0, "How long a silent worker keeps an export; renewed at a third of it", 1, 3600),
@@ -56,15 +61,26 @@ TABLE: tuple[Row, ...] = (
     Row("retention_days", int, 30, "How long an export's file is kept; then the export is EXPIRED", 1, 3650),
     Row("record_retention_days", int, 365, "How long the record of an expired export is kept", 1, 36500),
     Row("download_ttl_s", int, 900, "Life of a download link; each look at the export gives a fresh one", 10, 86400),
-    Row("rate_limit_per_min", int, 0, "Requests a key may make in a minute; 0: no limit. The vendor's plans: 100, 2000",
-        0, 10_000_000),
+    Row(
+        "rate_limit_per_min",
+        int,
+        0,
+        "Requests a key may make in a minute; 0: no limit. The vendor's plans: 100, 2000",
+        0,
+        10_000_000,
+    ),
     Row("duties_every_s", float, 30.0, "How often background duties run (sweeping, expiry, sealing)", 0.1, 86400),
-    Row("executor", str, "local", "Where export tasks run unless the project or the request says otherwise",
-        allowed=("local", "spark")),
+    Row(
+        "executor",
+        str,
+        "local",
+        "Where export tasks run unless the project or the request says otherwise",
+        allowed=("local", "spark"),
+    ),
     Row("spark_master", str, "", "Spark's master URL, such as spark://host:7077; needed by the spark executor"),
     Row("log_level", str, "info", "How much is logged", allowed=("debug", "info", "warning", "error")),
     Row("log_format", str, "text", "Lines for people or JSON for machines", allowed=("text", "json")),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +153,28 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     if settings.executor == "spark" and not settings.spark_master:
         raise InvalidInput("invalid_setting", "The spark executor needs spark_master", field="spark_master", value="")
     if settings.record_retention_days < settings.retention_days:
-        raise InvalidInput("invalid_setting", "record_retention_days may not be below retention_days",
-                           field="record_retention_days", value=settings.record_retention_days)  # fmt: skip
+        raise InvalidInput(
+            "invalid_setting",
+            "record_retention_days may not be below retention_days",
+            field="record_retention_days",
+            value=settings.record_retention_days,
+        )
     return settings
 
 
 def _checked(row: Row, value: Any) -> Any:
     parsed: Any = value
     if row.kind is bool and isinstance(value, str):
-        words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+        words = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
         parsed = words.get(value.lower())
         if parsed is None:
             raise _refused(row, value, tuple(words))
@@ -164,8 +193,13 @@ def _checked(row: Row, value: Any) -> Any:
 def _refused(row: Row, value: Any, allowed: tuple[str, ...]) -> InvalidInput:
     shown = "***" if row.name in _SECRET else value
     hint = f"; allowed: {', '.join(allowed)}" if allowed else f"; it must be {row.kind.__name__}"
-    return InvalidInput("invalid_setting", f"{row.variable}={shown} is not valid{hint}", field=row.name, value=shown,
-                        allowed=allowed or None)  # fmt: skip
+    return InvalidInput(
+        "invalid_setting",
+        f"{row.variable}={shown} is not valid{hint}",
+        field=row.name,
+        value=shown,
+        allowed=allowed or None,
+    )
 
 
 def variable(name: str) -> str | None:

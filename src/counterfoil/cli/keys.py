@@ -15,9 +15,7 @@ from counterfoil.db.migrate import migrate
 from counterfoil.services.access import Access
 
 
-def create(
-    given: dict[str, Any], project: str, app_id: str | None, app_token: str | None, scopes: str | None
-) -> None:
+def create(given: dict[str, Any], project: str, app_id: str | None, app_token: str | None, scopes: str | None) -> None:
     """Print one JSON object with project, app_id, app_token and altcraft_token."""
     settings = settings_table.load(given)
     database = Database(settings.database_url)

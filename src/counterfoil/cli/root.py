@@ -20,9 +20,7 @@ app = typer.Typer(
 keys_app = typer.Typer(no_args_is_help=True, help="Credentials for HTTP clients.")
 app.add_typer(keys_app, name="keys")
 
-Home = Annotated[
-    str | None, typer.Option("--home", help="Folder of database, files and keys [env: COUNTERFOIL_HOME]")
-]
+Home = Annotated[str | None, typer.Option("--home", help="Folder of database, files and keys [env: COUNTERFOIL_HOME]")]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database", help="sqlite:///PATH or postgresql://… [env: COUNTERFOIL_DATABASE]"),

@@ -63,9 +63,12 @@ class Database:
 
     @contextmanager
     def _transaction(self, begin: str) -> Generator[Connection]:
-        with translated_errors(), self.engine.connect().execution_options(**{_BEGIN: begin}) as connection:
-            with connection.begin():
-                yield connection
+        with (
+            translated_errors(),
+            self.engine.connect().execution_options(**{_BEGIN: begin}) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     def dispose(self) -> None:
         """Close every pooled connection."""
@@ -127,11 +130,21 @@ def _checked_url(text: str) -> URL:
     try:
         url = make_url(text)
     except sa.exc.ArgumentError as error:
-        raise InvalidInput("invalid_setting", "The database must be a URL", field="database", value=text,
-                           allowed=("sqlite:///PATH", "postgresql://USER:PASSWORD@HOST/NAME")) from error  # fmt: skip
+        raise InvalidInput(
+            "invalid_setting",
+            "The database must be a URL",
+            field="database",
+            value=text,
+            allowed=("sqlite:///PATH", "postgresql://USER:PASSWORD@HOST/NAME"),
+        ) from error
     if url.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise InvalidInput("invalid_setting", "Unknown kind of database", field="database",
-                           value=url.get_backend_name(), allowed=("sqlite", "postgresql"))  # fmt: skip
+        raise InvalidInput(
+            "invalid_setting",
+            "Unknown kind of database",
+            field="database",
+            value=url.get_backend_name(),
+            allowed=("sqlite", "postgresql"),
+        )
     return url
 
 

@@ -138,10 +138,23 @@ def _load_buckets(connection: Connection, project_id: int, card_ids: list[str]) 
 
 def _card(row: Any, held: tuple[Bucket, ...]) -> Card:
     return Card(
-        row.id, row.code, CardKind(row.type), row.campaign_id, row.campaign, row.holder_id, row.active,
-        row.start_date, row.expiration_date, row.is_referral_code, row.balance, row.total, row.subtracted,
-        row.redeemed, row.expired, held,
-    )  # fmt: skip
+        row.id,
+        row.code,
+        CardKind(row.type),
+        row.campaign_id,
+        row.campaign,
+        row.holder_id,
+        row.active,
+        row.start_date,
+        row.expiration_date,
+        row.is_referral_code,
+        row.balance,
+        row.total,
+        row.subtracted,
+        row.redeemed,
+        row.expired,
+        held,
+    )
 
 
 def store_cards(connection: Connection, project_id: int, changed: Iterable[tuple[Card, Card]], now_ms: int) -> None:
@@ -188,7 +201,9 @@ def insert_movements(connection: Connection, rows: Sequence[Mapping[str, Any]]) 
         connection.execute(_insert_movement, rows)
 
 
-def movement_row(project_id: int, seq: int, movement: Any, now_ms: int, movement_id_: str | None = None) -> dict[str, Any]:
+def movement_row(
+    project_id: int, seq: int, movement: Any, now_ms: int, movement_id_: str | None = None
+) -> dict[str, Any]:
     """A domain Movement as a row of the movements table, with its seq and id."""
     return {
         "project_id": project_id,

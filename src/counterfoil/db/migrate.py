@@ -66,11 +66,15 @@ def require_current(database: Database) -> None:
         return
     if state.at is not None and not state.known:
         raise CounterfoilError(
-            "schema_ahead", f"The database is at schema {state.at}, which this version does not know; "
-            f"install a newer Counterfoil (this one needs {state.head})")  # fmt: skip
+            "schema_ahead",
+            f"The database is at schema {state.at}, which this version does not know; "
+            f"install a newer Counterfoil (this one needs {state.head})",
+        )
     raise CounterfoilError(
-        "schema_behind", f"The database is at schema {state.at or 'none'}, this version needs {state.head}; "
-        "run `counterfoil doctor --migrate`")  # fmt: skip
+        "schema_behind",
+        f"The database is at schema {state.at or 'none'}, this version needs {state.head}; "
+        "run `counterfoil doctor --migrate`",
+    )
 
 
 def _state(connection: Connection) -> SchemaState:

@@ -93,11 +93,19 @@ def insert_key(
 
 def _key_query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return (
-        sa.select(api_keys.c.id.label("key_id"), api_keys.c.app_id, api_keys.c.token_hash, api_keys.c.scopes,
-                  projects.c.id, projects.c.public_id, projects.c.name, projects.c.settings)
+        sa.select(
+            api_keys.c.id.label("key_id"),
+            api_keys.c.app_id,
+            api_keys.c.token_hash,
+            api_keys.c.scopes,
+            projects.c.id,
+            projects.c.public_id,
+            projects.c.name,
+            projects.c.settings,
+        )
         .join(projects, projects.c.id == api_keys.c.project_id)
         .where(api_keys.c.revoked_at.is_(None), *conditions)
-    )  # fmt: skip
+    )
 
 
 def _key(row: Any) -> StoredKey:
@@ -116,5 +124,3 @@ def key_by_token_hash(connection: Connection, token_hash: str) -> StoredKey | No
     found = _key_query(api_keys.c.kind == "bearer", api_keys.c.token_hash == token_hash)
     row = connection.execute(found).first()
     return None if row is None else _key(row)
-
-

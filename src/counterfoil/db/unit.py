@@ -33,13 +33,15 @@ class Idempotency:
 
 
 class Unit:
-    """What a piece of work sees: the connection, the project, one moment of time, and the cards."""
+    """What a piece of work sees: the connection, the project, one moment of time, and the cards.
+
+    now_ms is the moment everything is posted at. Work that replays the past may set it, and puts it back when done.
+    """
 
     def __init__(self, connection: Connection, project_id: int, now_ms: int) -> None:
         self._connection = connection
         self.project_id = project_id
         self.now_ms = now_ms
-        self.today = iso_date(now_ms)
         self._stored: dict[str, Card] = {}  # as the database has them
         self._cards: dict[str, Card] = {}  # as the unit has them
         self._codes: dict[str, str] = {}
@@ -47,6 +49,18 @@ class Unit:
         self._seq: int | None = None
         self._seq_stored: int | None = None
         self._savepoint: NestedTransaction | None = None
+
+    @property
+    def last_seq(self) -> int:
+        """The last movement number given in the project, by this unit or before it."""
+        self._lock()
+        assert self._seq is not None
+        return self._seq
+
+    @property
+    def today(self) -> str:
+        """The UTC date of the unit's moment."""
+        return iso_date(self.now_ms)
 
     # -- work of several callers ------------------------------------------------------------------------------------
 
@@ -91,9 +105,14 @@ class Unit:
         answer = work(self)
         self.sql.execute(
             idempotency_keys.insert(),
-            {"project_id": self.project_id, "key": idempotency.key, "request_hash": idempotency.request_hash,
-             "answer": answer, "created_at": self.now_ms},
-        )  # fmt: skip
+            {
+                "project_id": self.project_id,
+                "key": idempotency.key,
+                "request_hash": idempotency.request_hash,
+                "answer": answer,
+                "created_at": self.now_ms,
+            },
+        )
         return answer
 
     def _recall(self, key: str) -> tuple[str, Any] | None:
@@ -178,9 +197,7 @@ class Unit:
         for card in cards if isinstance(cards, tuple) else (cards,):
             check_card(card)
             self._cards[card.id] = card
-        rows: list[dict[str, Any]] = []
-        for movement in movements:
-            rows.append(ledger.movement_row(self.project_id, self.next_seq(), movement, self.now_ms))
+        rows = [ledger.movement_row(self.project_id, self.next_seq(), m, self.now_ms) for m in movements]
         for at, movement in enumerate(movements):
             if movement.related is not None:
                 rows[at]["related_transaction_id"] = rows[at + movement.related]["id"]

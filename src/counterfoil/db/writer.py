@@ -119,14 +119,14 @@ class GroupWriter:
         if len(group) > 1:
             try:
                 outcomes = self._attempt(group)
-            except BaseException:  # whatever it was, it comes again for the piece it belongs to
+            except Exception:  # noqa: BLE001  whatever it was, it comes again for the piece it belongs to
                 for piece in group:
                     self._commit([piece])
                 return
         else:
             try:
                 outcomes = self._attempt_with_retries(group)
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001  it is the caller's, who waits for it in another thread
                 group[0].future.set_exception(error)
                 return
         for piece, (answer, error) in zip(group, outcomes, strict=True):

@@ -84,9 +84,7 @@ def spend(buckets: Buckets, points: int) -> tuple[Buckets, Lots]:
     return tuple(changed.get(b.id, b) for b in buckets), tuple(lots)
 
 
-def give_back(
-    buckets: Buckets, card_id: str, lots: Lots, expired_to: str | None, now_ms: int
-) -> tuple[Buckets, Lots]:
+def give_back(buckets: Buckets, card_id: str, lots: Lots, expired_to: str | None, now_ms: int) -> tuple[Buckets, Lots]:
     """Return spent points to the buckets they came from.
 
     lots: (bucket id, points > 0) to return. Points whose bucket has expired or is unknown come back with the last day

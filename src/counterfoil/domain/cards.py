@@ -161,8 +161,14 @@ def expire_due(card: Card, today: str) -> Posted:
         card = replace(card, buckets=held, balance=card.balance - points, expired=card.expired + points)
         if points:
             movements.append(
-                _movement(card, MovementType.POINTS_EXPIRATION, -points, ((bucket.id, -points),), Origin(AUTOMATION),
-                          operation="AUTOMATIC")  # fmt: skip
+                _movement(
+                    card,
+                    MovementType.POINTS_EXPIRATION,
+                    -points,
+                    ((bucket.id, -points),),
+                    Origin(AUTOMATION),
+                    operation="AUTOMATIC",
+                )
             )
     return card, tuple(movements)
 
@@ -178,15 +184,23 @@ def transfer(
     _positive(points)
     for card in (giver, taker):
         if card.kind is not CardKind.LOYALTY:
-            raise Refused("invalid_voucher_type", "Points can be transferred only between loyalty cards",
-                          resource_type="voucher", resource_id=card.code)  # fmt: skip
+            raise Refused(
+                "invalid_voucher_type",
+                "Points can be transferred only between loyalty cards",
+                resource_type="voucher",
+                resource_id=card.code,
+            )
     if giver.id == taker.id:
-        raise InvalidInput("invalid_transfer", "A card cannot transfer points to itself", field="code", value=giver.code)
+        raise InvalidInput(
+            "invalid_transfer", "A card cannot transfer points to itself", field="code", value=giver.code
+        )
     giver, taken = _take(giver, points)
     giver = replace(giver, total=giver.total - points)
     taker, given = _gain(taker, points, expires_on, now_ms)
     taker = replace(taker, total=taker.total + points)
-    out = _movement(giver, MovementType.POINTS_TRANSFER_OUT, -points, taken, origin, {"destination_voucher": face(taker)})
+    out = _movement(
+        giver, MovementType.POINTS_TRANSFER_OUT, -points, taken, origin, {"destination_voucher": face(taker)}
+    )
     origin_in = replace(origin, source_id=None)
     into = _movement(taker, MovementType.POINTS_TRANSFER_IN, points, given, origin_in, {"source_voucher": face(giver)})
     return giver, taker, (replace(out, related=1), replace(into, related=-1))
@@ -229,13 +243,19 @@ def balance_view(card: Card, amount: int, operation: str | None) -> dict[str, An
 
 
 def _earn(
-    card: Card, kind: MovementType, points: int, about: Mapping[str, Any], origin: Origin,
-    expires_on: str | None, now_ms: int,
-) -> Posted:  # fmt: skip
+    card: Card,
+    kind: MovementType,
+    points: int,
+    about: Mapping[str, Any],
+    origin: Origin,
+    expires_on: str | None,
+    now_ms: int,
+) -> Posted:
     _positive(points)
     if card.kind is not CardKind.LOYALTY:
-        raise Refused("invalid_voucher_type", "Only loyalty cards earn points", resource_type="voucher",
-                      resource_id=card.code)  # fmt: skip
+        raise Refused(
+            "invalid_voucher_type", "Only loyalty cards earn points", resource_type="voucher", resource_id=card.code
+        )
     card, lots = _gain(card, points, expires_on, now_ms)
     card = replace(card, total=card.total + points)
     return card, (_movement(card, kind, points, lots, origin, about, operation="AUTOMATIC"),)
@@ -253,10 +273,22 @@ def _gain(card: Card, amount: int, expires_on: str | None, now_ms: int) -> tuple
 def _take(card: Card, amount: int) -> tuple[Card, Lots]:
     if amount > card.balance:
         if card.kind is CardKind.GIFT:
-            raise Refused("insufficient_credits", "gift amount exceeded", field="amount", value=amount,
-                          resource_type="voucher", resource_id=card.code)  # fmt: skip
-        raise Refused("insufficient_points", "loyalty card points exceeded", field="points", value=amount,
-                      resource_type="voucher", resource_id=card.code)  # fmt: skip
+            raise Refused(
+                "insufficient_credits",
+                "gift amount exceeded",
+                field="amount",
+                value=amount,
+                resource_type="voucher",
+                resource_id=card.code,
+            )
+        raise Refused(
+            "insufficient_points",
+            "loyalty card points exceeded",
+            field="points",
+            value=amount,
+            resource_type="voucher",
+            resource_id=card.code,
+        )
     if card.kind is CardKind.GIFT:
         return replace(card, balance=card.balance - amount), ()
     held, lots = lots_of.spend(card.buckets, amount)
@@ -264,14 +296,30 @@ def _take(card: Card, amount: int) -> tuple[Card, Lots]:
 
 
 def _movement(
-    card: Card, kind: MovementType, amount: int, lots: Lots, origin: Origin,
-    about: Mapping[str, Any] | None = None, operation: str | None = "MANUAL",
-) -> Movement:  # fmt: skip
+    card: Card,
+    kind: MovementType,
+    amount: int,
+    lots: Lots,
+    origin: Origin,
+    about: Mapping[str, Any] | None = None,
+    operation: str | None = "MANUAL",
+) -> Movement:
     details = {"balance": balance_view(card, amount, operation), **(about or {})}
     return Movement(
-        card.id, card.campaign_id, card.holder_id, kind, amount, card.balance, details, lots,
-        origin.source, origin.source_id, origin.reason, None, origin.created_at,
-    )  # fmt: skip
+        card.id,
+        card.campaign_id,
+        card.holder_id,
+        kind,
+        amount,
+        card.balance,
+        details,
+        lots,
+        origin.source,
+        origin.source_id,
+        origin.reason,
+        None,
+        origin.created_at,
+    )
 
 
 def _positive(amount: int) -> None:

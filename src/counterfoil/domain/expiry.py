@@ -36,14 +36,20 @@ def check_rules(rules: Mapping[str, Any] | None, field: str) -> None:
         return
     kind = rules["period_type"]
     if kind not in PERIOD_TYPES:
-        raise InvalidInput("invalid_payload", "Unknown period type", field=f"{field}.period_type", value=kind,
-                           allowed=PERIOD_TYPES)  # fmt: skip
+        raise InvalidInput(
+            "invalid_payload", "Unknown period type", field=f"{field}.period_type", value=kind, allowed=PERIOD_TYPES
+        )
     if kind == "MONTH":
         _whole(rules, "period_value", 1, MONTHS_MAX, field)
         rounding = rules.get("rounding_type")
         if rounding is not None and rounding not in ROUNDINGS:
-            raise InvalidInput("invalid_payload", "Unknown rounding type", field=f"{field}.rounding_type",
-                               value=rounding, allowed=ROUNDINGS)  # fmt: skip
+            raise InvalidInput(
+                "invalid_payload",
+                "Unknown rounding type",
+                field=f"{field}.rounding_type",
+                value=rounding,
+                allowed=ROUNDINGS,
+            )
         if rounding == "PARTICULAR_MONTH":
             _whole(rules, "rounding_value", 1, 12, field)
     else:
@@ -54,8 +60,9 @@ def check_rules(rules: Mapping[str, Any] | None, field: str) -> None:
 def _whole(rules: Mapping[str, Any], name: str, low: int, high: int, field: str) -> None:
     value = rules.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InvalidInput("invalid_payload", f"Must be a whole number from {low} to {high}", field=f"{field}.{name}",
-                           value=value)  # fmt: skip
+        raise InvalidInput(
+            "invalid_payload", f"Must be a whole number from {low} to {high}", field=f"{field}.{name}", value=value
+        )
 
 
 def _add_months(day: datetime.date, months: int) -> datetime.date:

@@ -43,8 +43,9 @@ class Access:
     def ensure_project(self, name: str) -> Project:
         """The project of that name, made when there is none."""
         if not name or len(name) > NAME_LENGTH_MAX:
-            raise InvalidInput("invalid_name", f"A project's name has 1 to {NAME_LENGTH_MAX} characters", field="project",
-                               value=name)  # fmt: skip
+            raise InvalidInput(
+                "invalid_name", f"A project's name has 1 to {NAME_LENGTH_MAX} characters", field="project", value=name
+            )
         with self._database.write() as connection:
             found = projects.find_project(connection, name)
             return found or projects.insert_project(connection, name, random_id("proj_"), self._clock.now_ms())
@@ -66,11 +67,13 @@ class Access:
         now_ms = self._clock.now_ms()
         with self._database.write() as connection:
             if projects.key_by_app_id(connection, keys.app_id) is not None:
-                raise Conflict("duplicate_found", f"The app id {keys.app_id} is taken; choose another", field="app_id",
-                               value=keys.app_id)  # fmt: skip
-            projects.insert_key(
-                connection, project.id, "app", keys.app_id, secret_hash(keys.app_token), scopes, now_ms
-            )
+                raise Conflict(
+                    "duplicate_found",
+                    f"The app id {keys.app_id} is taken; choose another",
+                    field="app_id",
+                    value=keys.app_id,
+                )
+            projects.insert_key(connection, project.id, "app", keys.app_id, secret_hash(keys.app_token), scopes, now_ms)
             projects.insert_key(
                 connection, project.id, "bearer", None, secret_hash(keys.altcraft_token), scopes, now_ms
             )

@@ -42,9 +42,7 @@ exports = sa.Table(
     instant("file_expires_at"),
     sa.Index("ix_exports_project_id_created_at", "project_id", "created_at"),
     sa.Index("ix_exports_status_available_at", "status", "available_at"),
-    sa.CheckConstraint(
-        "status in ('SCHEDULED', 'IN_PROGRESS', 'DONE', 'ERROR', 'CANCELED', 'EXPIRED')", name="status"
-    ),
+    sa.CheckConstraint("status in ('SCHEDULED', 'IN_PROGRESS', 'DONE', 'ERROR', 'CANCELED', 'EXPIRED')", name="status"),
     sa.CheckConstraint("(status = 'IN_PROGRESS') = (lease_owner is not null)", name="leased_while_running"),
     sa.CheckConstraint("(lease_owner is null) = (lease_until is null)", name="lease_whole"),
     sa.CheckConstraint("(status in ('DONE', 'EXPIRED')) = (result is not null)", name="result_when_done"),

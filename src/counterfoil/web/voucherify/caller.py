@@ -64,9 +64,11 @@ def require_scope(found: Caller, path: str) -> None:
 def _idempotency(request: Request, key: str, body: bytes) -> Idempotency:
     if not key or len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
         raise InvalidInput(
-            "invalid_idempotency_key", f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters",
-            field="Idempotency-Key", value=key,
-        )  # fmt: skip
+            "invalid_idempotency_key",
+            f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters",
+            field="Idempotency-Key",
+            value=key,
+        )
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body
     return Idempotency(key, hashlib.sha256(asked).hexdigest())
 
