@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from counterfoil.errors import Conflict, CounterfoilError, InvalidInput, Unavailable
 
 _BEGIN = "counterfoil_begin"
+_TICKET = sa.text("SELECT pg_current_xact_id_if_assigned()::text")
+_TICKET_STATUS = sa.text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,19 @@ class Database:
         with self._transaction("BEGIN IMMEDIATE" if self.sqlite else "BEGIN") as connection:
             yield connection
 
+    def ticket(self, connection: Connection) -> str | None:
+        """What to ask `committed` about, should the connection break while this writing transaction commits.
+
+        None when nothing can be in doubt: SQLite commits in this process, and what wrote nothing lost nothing.
+        """
+        return None if self.sqlite else connection.execute(_TICKET).scalar_one()
+
+    def committed(self, ticket: str) -> bool | None:
+        """Whether the transaction with that ticket was committed; None while it still runs."""
+        with self.read() as connection:
+            status = connection.execute(_TICKET_STATUS, {"ticket": ticket}).scalar_one()
+        return None if status == "in progress" else status == "committed"
+
     @contextmanager
     def _transaction(self, begin: str) -> Generator[Connection]:
         with (
@@ -83,8 +99,8 @@ class Database:
             max_overflow=16,
             connect_args={"check_same_thread": False, "timeout": self.settings.busy_timeout_ms / 1000},
         )
-        sa.event.listen(engine, "connect", self._prepare_sqlite)
-        sa.event.listen(engine, "begin", _emit_begin)
+        event.listen(engine, "connect", self._prepare_sqlite)
+        event.listen(engine, "begin", _emit_begin)
         return engine
 
     def _postgresql_engine(self) -> sa.Engine:
@@ -95,9 +111,9 @@ class Database:
             pool_pre_ping=True,
             isolation_level="AUTOCOMMIT",
         )
-        sa.event.listen(engine, "begin", _emit_begin)
-        sa.event.listen(engine, "commit", _emit_commit)
-        sa.event.listen(engine, "rollback", _emit_rollback)
+        event.listen(engine, "begin", _emit_begin)
+        event.listen(engine, "commit", _emit_commit)
+        event.listen(engine, "rollback", _emit_rollback)
         return engine
 
     def _prepare_sqlite(self, connection: Any, _record: object) -> None:
@@ -129,7 +145,7 @@ def _emit_rollback(connection: Connection) -> None:
 def _checked_url(text: str) -> URL:
     try:
         url = make_url(text)
-    except sa.exc.ArgumentError as error:
+    except ArgumentError as error:
         raise InvalidInput(
             "invalid_setting",
             "The database must be a URL",

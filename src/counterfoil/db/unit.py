@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, NestedTransaction
+from sqlalchemy.exc import DBAPIError
 
 from counterfoil.clock import iso_date
 from counterfoil.db import ledger
@@ -32,66 +33,67 @@ class Idempotency:
     request_hash: str
 
 
-class Unit:
-    """What a piece of work sees: the connection, the project, one moment of time, and the cards.
+@dataclass(slots=True)
+class _Mark:
+    """The unit as it was before the running piece of work: what a refusal brings back."""
 
-    now_ms is the moment everything is posted at. Work that replays the past may set it, and puts it back when done.
-    """
+    cards: dict[str, tuple[Card, Card]]
+    codes: dict[str, str]
+    rows: int
+    seq: int | None
+    seq_stored: int | None
+
+
+class Unit:
+    """What a piece of work sees: the connection, the project, one moment of time, and the cards."""
 
     def __init__(self, connection: Connection, project_id: int, now_ms: int) -> None:
         self._connection = connection
         self.project_id = project_id
         self.now_ms = now_ms
-        self._stored: dict[str, Card] = {}  # as the database has them
-        self._cards: dict[str, Card] = {}  # as the unit has them
+        self.today = iso_date(now_ms)
+        self._cards: dict[str, tuple[Card, Card]] = {}  # as the database has it, as the unit has it
         self._codes: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
         self._seq: int | None = None
         self._seq_stored: int | None = None
+        self._mark: _Mark | None = None
         self._savepoint: NestedTransaction | None = None
-
-    @property
-    def last_seq(self) -> int:
-        """The last movement number given in the project, by this unit or before it."""
-        self._lock()
-        assert self._seq is not None
-        return self._seq
-
-    @property
-    def today(self) -> str:
-        """The UTC date of the unit's moment."""
-        return iso_date(self.now_ms)
 
     # -- work of several callers ------------------------------------------------------------------------------------
 
     def run(self, work: Callable[[Unit], T], idempotency: Idempotency | None = None) -> T:
         """Do one caller's work: all of it, or nothing. The answer is remembered with the idempotency key."""
-        cards, rows, seq, codes = dict(self._cards), len(self._rows), self._seq, dict(self._codes)
+        mark = self._mark = _Mark(dict(self._cards), dict(self._codes), len(self._rows), self._seq, self._seq_stored)
         try:
             answer = self._answer(work, idempotency)
         except BaseException:
-            self._undo_savepoint()
-            self._cards, self._codes, self._seq = cards, codes, seq
-            del self._rows[rows:]
+            self._undo(mark)
             raise
+        finally:
+            self._mark = None
         if self._savepoint is not None:
-            self.flush()
+            self._write()
             self._savepoint.commit()
             self._savepoint = None
             self.forget()
         return answer
 
-    def _undo_savepoint(self) -> None:
-        if self._savepoint is None:
-            return
-        # A connection that broke cannot roll back to the savepoint; its whole transaction is gone anyway.
-        with suppress(sa.exc.DBAPIError):
-            self._savepoint.rollback()
-        self._savepoint = None
+    def _undo(self, mark: _Mark) -> None:
+        if self._savepoint is not None:
+            # A connection that broke cannot roll back to the savepoint; its whole transaction is gone anyway.
+            with suppress(DBAPIError):
+                self._savepoint.rollback()
+            self._savepoint = None
+            self._seq_stored = mark.seq_stored
+        self._cards, self._codes, self._seq = mark.cards, mark.codes, mark.seq
+        del self._rows[mark.rows :]
 
     def _answer(self, work: Callable[[Unit], T], idempotency: Idempotency | None) -> T:
         if idempotency is None:
             return work(self)
+        # The project's lock comes before the look, so that of two equal requests in two processes one sees the other.
+        self._lock()
         known = self._recall(idempotency.key)
         if known is not None:
             if known[0] != idempotency.request_hash:
@@ -129,31 +131,46 @@ class Unit:
     @property
     def sql(self) -> Connection:
         """The connection, with every pending balance change written. What is executed here is undone if the work fails."""
-        if self._savepoint is None:
-            self.flush()
-            self._savepoint = self._connection.begin_nested()
-        else:
-            self.flush()
+        self.flush()
         return self._connection
 
     def flush(self) -> None:
         """Write pending cards and movements."""
-        changed = [
-            (self._stored[card_id], card) for card_id, card in self._cards.items() if card is not self._stored[card_id]
-        ]
+        if self._mark is not None and self._savepoint is None:
+            self._savepoint = self._begin_savepoint(self._mark)
+        self._write()
+
+    def forget(self) -> None:
+        """Drop cached cards after statements may have changed their rows; pending changes must be flushed first."""
+        assert not self._rows and all(stored is card for stored, card in self._cards.values()), (
+            "flush before forgetting"
+        )
+        self._cards, self._codes = {}, {}
+
+    def _begin_savepoint(self, mark: _Mark) -> NestedTransaction:
+        """Set the savepoint between what earlier pieces of work left pending and what this one did, to undo it alone."""
+        cards, seq, rows = self._cards, self._seq, self._rows[mark.rows :]
+        self._cards, self._seq = mark.cards, mark.seq
+        del self._rows[mark.rows :]
+        self._write()
+        stored = mark.cards
+        self._cards = {i: (stored[i][0], card) if i in stored else (old, card) for i, (old, card) in cards.items()}
+        self._seq, self._rows = seq, rows
+        mark.rows, mark.seq_stored = 0, self._seq_stored
+        return self._connection.begin_nested()
+
+    def _write(self) -> None:
+        changed = [pair for pair in self._cards.values() if pair[0] is not pair[1]]
         if changed:
             ledger.store_cards(self._connection, self.project_id, changed, self.now_ms)
-            self._stored = dict(self._cards)
+            for _, card in changed:
+                self._cards[card.id] = (card, card)
         if self._rows:
             ledger.insert_movements(self._connection, self._rows)
             self._rows = []
         if self._seq is not None and self._seq != self._seq_stored:
             ledger.store_seq(self._connection, self.project_id, self._seq)
             self._seq_stored = self._seq
-
-    def forget(self) -> None:
-        """Drop cached cards after statements may have changed their rows; pending changes must be flushed first."""
-        self._stored, self._cards, self._codes = {}, {}, {}
 
     # -- cards and movements ----------------------------------------------------------------------------------------
 
@@ -176,10 +193,10 @@ class Unit:
         if card_id not in self._cards:
             self.prefetch((name,))
             card_id = self._codes.get(name, name)
-        card = self._cards.get(card_id)
-        if card is None:
+        known = self._cards.get(card_id)
+        if known is None:
             raise NotFound("voucher", name)
-        return self._expired(card)
+        return self._expired(known[1])
 
     def find_card(self, name: str) -> Card | None:
         """The same, or None."""
@@ -196,7 +213,7 @@ class Unit:
         """Take over cards' new states and append the movements that led there; returns the movement rows."""
         for card in cards if isinstance(cards, tuple) else (cards,):
             check_card(card)
-            self._cards[card.id] = card
+            self._cards[card.id] = (self._cards[card.id][0], card)
         rows = [ledger.movement_row(self.project_id, self.next_seq(), m, self.now_ms) for m in movements]
         for at, movement in enumerate(movements):
             if movement.related is not None:
@@ -221,8 +238,7 @@ class Unit:
             self._seq = self._seq_stored = ledger.lock_seq(self._connection, self.project_id)
 
     def _keep(self, card: Card) -> None:
-        self._stored[card.id] = card
-        self._cards[card.id] = card
+        self._cards[card.id] = (card, card)
         self._codes[card.code] = card.id
 
     def _expired(self, card: Card) -> Card:

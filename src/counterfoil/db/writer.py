@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from counterfoil.db.unit import Idempotency, Unit
 from counterfoil.errors import CounterfoilError, Unavailable
 
 T = TypeVar("T")
+_Outcome = tuple[Any, BaseException | None]
+_UNKNOWN = "commit_unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class GroupWriter:
         """Do `work` in a transaction and return its answer once it is durable.
 
         cards: codes or ids the work will ask for, so that a group loads them together. Raises what the work raises,
-        Conflict for a duplicate the database found, Unavailable when the database stays away.
+        Conflict for a duplicate the database found, Unavailable when the database stays away (nothing was written; or,
+        with the code `commit_unknown`, nobody can tell whether it was).
         """
         return self.submit(project_id, work, idempotency=idempotency, cards=cards).result()
 
@@ -102,62 +106,95 @@ class GroupWriter:
     def _next_group(self) -> list[_Piece]:
         """The oldest piece and every waiting piece of its project, in order; [] once closed and empty."""
         with self._wake:
-            while not self._waiting and not self._closed:
-                self._wake.wait()
-            if not self._waiting:
-                return []
-            project_id = self._waiting[0].project_id
-            group: list[_Piece] = []
-            others: deque[_Piece] = deque()
-            while self._waiting and len(group) < self._settings.group_max:
-                piece = self._waiting.popleft()
-                (group if piece.project_id == project_id else others).append(piece)
-            self._waiting.extendleft(reversed(others))
-            return group
+            while True:
+                while not self._waiting and not self._closed:
+                    self._wake.wait()
+                if not self._waiting:
+                    return []
+                # A caller may have canceled its future meanwhile; what is left of the group is promised an answer.
+                group = [piece for piece in self._take_group() if piece.future.set_running_or_notify_cancel()]
+                if group:
+                    return group
+
+    def _take_group(self) -> list[_Piece]:
+        project_id = self._waiting[0].project_id
+        group: list[_Piece] = []
+        others: deque[_Piece] = deque()
+        while self._waiting and len(group) < self._settings.group_max:
+            piece = self._waiting.popleft()
+            (group if piece.project_id == project_id else others).append(piece)
+        self._waiting.extendleft(reversed(others))
+        return group
 
     def _commit(self, group: list[_Piece]) -> None:
         if len(group) > 1:
             try:
                 outcomes = self._attempt(group)
-            except Exception:  # noqa: BLE001  whatever it was, it comes again for the piece it belongs to
-                for piece in group:
-                    self._commit([piece])
-                return
+            except BaseException as error:  # noqa: BLE001  it comes again for the piece it belongs to
+                if _is_unknown(error):
+                    outcomes = [(None, error)] * len(group)
+                else:
+                    for piece in group:
+                        self._commit([piece])
+                    return
         else:
             try:
                 outcomes = self._attempt_with_retries(group)
-            except Exception as error:  # noqa: BLE001  it is the caller's, who waits for it in another thread
-                group[0].future.set_exception(error)
-                return
+            except BaseException as error:  # noqa: BLE001  it is the caller's
+                outcomes = [(None, error)]
         for piece, (answer, error) in zip(group, outcomes, strict=True):
             if error is None:
                 piece.future.set_result(answer)
             else:
                 piece.future.set_exception(error)
 
-    def _attempt_with_retries(self, group: list[_Piece]) -> list[tuple[Any, CounterfoilError | None]]:
+    def _attempt_with_retries(self, group: list[_Piece]) -> list[_Outcome]:
         pause_s = self._settings.backoff_s
         for _ in range(self._settings.tries_max - 1):
             try:
                 return self._attempt(group)
-            except Unavailable:
+            except Unavailable as error:
+                if _is_unknown(error):
+                    raise
                 self._clock.sleep_s(pause_s)
                 pause_s *= 2
         return self._attempt(group)
 
-    def _attempt(self, group: list[_Piece]) -> list[tuple[Any, CounterfoilError | None]]:
-        outcomes: list[tuple[Any, CounterfoilError | None]] = []
-        with self._database.write() as connection:
-            unit = Unit(connection, group[0].project_id, self._clock.now_ms())
-            wanted = {name for piece in group for name in piece.cards}
-            if wanted:
-                unit.prefetch(wanted)
-            for piece in group:
-                try:
-                    outcomes.append((unit.run(piece.work, piece.idempotency), None))
-                except CounterfoilError as error:
-                    if error.transient:
-                        raise
-                    outcomes.append((None, error))
-            unit.flush()
+    def _attempt(self, group: list[_Piece]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        ticket: str | None = None
+        try:
+            with self._database.write() as connection:
+                unit = Unit(connection, group[0].project_id, self._clock.now_ms())
+                wanted = {name for piece in group for name in piece.cards}
+                if wanted:
+                    unit.prefetch(wanted)
+                for piece in group:
+                    try:
+                        outcomes.append((unit.run(piece.work, piece.idempotency), None))
+                    except CounterfoilError as error:
+                        if error.transient:
+                            raise
+                        outcomes.append((None, error))
+                unit.flush()
+                ticket = self._database.ticket(connection)
+        except Unavailable:
+            # Without a ticket the work was not done; with one, the commit itself may or may not have reached the server.
+            if ticket is None or not self._committed(ticket):
+                raise
         return outcomes
+
+    def _committed(self, ticket: str) -> bool:
+        pause_s = self._settings.backoff_s
+        for _ in range(self._settings.tries_max):
+            with suppress(Unavailable):
+                found = self._database.committed(ticket)
+                if found is not None:
+                    return found
+            self._clock.sleep_s(pause_s)
+            pause_s *= 2
+        raise Unavailable(_UNKNOWN, "The database went away during the commit; look before you try again")
+
+
+def _is_unknown(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) and error.code == _UNKNOWN
