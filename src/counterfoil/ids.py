@@ -31,6 +31,11 @@ def random_text(length: int, alphabet: str = _ALPHANUMERIC) -> str:
     return "".join(alphabet[secrets.randbelow(size)] for _ in range(length))
 
 
+def random_number(below: int) -> int:
+    """A number from 0 up to but not including `below`, from the operating system's generator."""
+    return secrets.randbelow(below)
+
+
 def hex_id(prefix: str, now_ms: int) -> str:
     """`prefix` and 18 hex digits that order by time: 44 bits of milliseconds, 28 random bits."""
     return f"{prefix}{(now_ms & ((1 << _TIME_BITS) - 1)) << _SEQ_BITS | secrets.randbits(_SEQ_BITS):018x}"

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from counterfoil.db.schema.base import amount, document, flag, instant, metadata, project_key, text_id
 
 # iid and the currency_ columns are how the Altcraft dialect names a loyalty programme and its points.
+# vouchers_count is how many live vouchers the campaign has; generation_id is the async action that last made some.
 campaigns = sa.Table(
     "campaigns",
     metadata,
@@ -28,6 +29,8 @@ campaigns = sa.Table(
     instant("expiration_date"),
     document("validity_timeframe"),
     document("validity_day_of_week"),
+    sa.Column("activity_duration_after_publishing", sa.Text),
+    sa.Column("generation_id", sa.Text),
     sa.Column("vouchers_count", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("currency_iid", sa.BigInteger),
     sa.Column("currency_eid", sa.Text),
@@ -80,6 +83,7 @@ vouchers = sa.Table(
     instant("updated_at"),
     instant("deleted_at"),
     sa.Index("ix_vouchers_project_id_campaign_id", "project_id", "campaign_id", "created_at"),
+    sa.Index("ix_vouchers_project_id_created_at", "project_id", "created_at"),
     sa.Index("ix_vouchers_project_id_holder_id", "project_id", "holder_id"),
     sa.CheckConstraint("balance >= 0", name="balance_not_negative"),
     sa.CheckConstraint("balance = total - redeemed - expired", name="balance_adds_up"),
