@@ -142,7 +142,8 @@ def _running_postgres(binaries: Path, folder: Path) -> Iterator[PostgresServer]:
         "--locale=C",
         "--no-sync",
     ]
-    subprocess.run(initdb, check=True, capture_output=True, **_as_account(account))
+    made = subprocess.run(initdb, cwd=folder, capture_output=True, text=True, check=False, **_as_account(account))
+    assert made.returncode == 0, made.stdout + made.stderr
     options = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in settings.items())
     command = [binaries / "postgres", "-D", data, *options]
     with _process(command, folder / "log", signal.SIGINT, account) as process:
@@ -168,11 +169,14 @@ def _postgres_account() -> pwd.struct_passwd | None:
 
 
 def _reachable(binaries: Path, folder: Path) -> Path:
-    """The binaries, or a copy in `folder` when they lie below a folder that only root may enter."""
+    """The binaries, or a copy in `folder` when they lie below a folder that only root may enter, as /root is."""
     if all(parent.stat().st_mode & 0o001 for parent in binaries.parents):
         return binaries
-    copy = shutil.copytree(binaries.parent, folder / "install", symlinks=True)
-    return copy / "bin"
+    package = binaries.parents[1]
+    # The libraries lie beside the package, where the binaries look for them.
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, folder / part.name, symlinks=True)
+    return folder / package.name / binaries.relative_to(package)
 
 
 # -- S3 ----------------------------------------------------------------------------------------------------------------
