@@ -232,6 +232,10 @@ class Unit:
         self._seq += 1
         return self._seq
 
+    def lock(self) -> None:
+        """Take the project's lock now, so that what is read from here on stays true until the transaction ends."""
+        self._lock()
+
     def _lock(self) -> None:
         # The counter's lock comes first and covers every card of the project, so there is no order to deadlock on.
         if self._seq is None:
