@@ -1,6 +1,7 @@
 """Points buckets: lots of points with one last day of use each.
 
-A card has at most one active bucket for each last day of use, so a bucket's id follows from the card and the day.
+A card has at most one active bucket for each last day of use. A bucket's id follows from the card, the day and the moment
+it was opened, so that a clock set back over midnight can never write over a bucket that has expired.
 Spending takes the bucket that expires first. The sum over active buckets is the card's balance, always.
 """
 
@@ -42,9 +43,9 @@ class Bucket:
 Buckets = tuple[Bucket, ...]
 
 
-def bucket_id(card_id: str, expires_on: str | None) -> str:
-    """`lopb_` and 24 letters that follow from the card and the day."""
-    number = int.from_bytes(hashlib.sha256(f"{card_id}|{expires_on}".encode()).digest(), "big")
+def bucket_id(card_id: str, expires_on: str | None, opened_at: int = 0) -> str:
+    """`lopb_` and 24 letters that follow from the card, the last day of use and the instant of opening (ms)."""
+    number = int.from_bytes(hashlib.sha256(f"{card_id}|{expires_on}|{opened_at}".encode()).digest(), "big")
     letters: list[str] = []
     for _ in range(24):
         number, digit = divmod(number, 62)
@@ -63,7 +64,10 @@ def grant(buckets: Buckets, card_id: str, points: int, expires_on: str | None, n
         if bucket.expires_on == expires_on and bucket.status == ACTIVE:
             grown = replace(bucket, points=bucket.points + points)
             return (*buckets[:at], grown, *buckets[at + 1 :]), ((bucket.id, points),)
-    fresh = Bucket(bucket_id(card_id, expires_on), points, expires_on, ACTIVE, now_ms)
+    opened_at, taken = now_ms, {b.id for b in buckets}
+    while (fresh_id := bucket_id(card_id, expires_on, opened_at)) in taken:
+        opened_at += 1
+    fresh = Bucket(fresh_id, points, expires_on, ACTIVE, now_ms)
     return (*buckets, fresh), ((fresh.id, points),)
 
 

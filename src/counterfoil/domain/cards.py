@@ -88,7 +88,8 @@ def open_with(card: Card, amount: int, expires_on: str | None, now_ms: int, crea
     """Give a new card its opening balance, as a movement that the dialects hide."""
     if amount == 0:
         return card, ()
-    card, lots = _gain(card, checked(amount), expires_on, now_ms)
+    _positive(amount)
+    card, lots = _gain(card, amount, expires_on, now_ms)
     card = replace(card, total=card.total + amount)
     return card, (_movement(card, MovementType.OPENING_BALANCE, amount, lots, Origin(created_at=created_at)),)
 
@@ -106,7 +107,7 @@ def remove(card: Card, amount: int, origin: Origin) -> Posted:
     """Take credits or points (> 0) away by hand; the points that expire first go first."""
     _positive(amount)
     card, lots = _take(card, amount)
-    card = replace(card, total=card.total - amount, subtracted=card.subtracted + amount)
+    card = replace(card, total=card.total - amount, subtracted=checked(card.subtracted + amount))
     kind = MovementType.CREDITS_REMOVAL if card.kind is CardKind.GIFT else MovementType.POINTS_REMOVAL
     return card, (_movement(card, kind, -amount, lots, origin),)
 
@@ -217,7 +218,7 @@ def face(card: Card) -> dict[str, Any]:
         "campaign": card.campaign,
         "campaign_id": card.campaign_id,
         "loyalty_card": {
-            "points": card.total,
+            "points": card.total + card.subtracted,
             "balance": card.balance,
             "next_expiration_date": following.expires_on if following else None,
             "next_expiration_points": following.points if following else None,
