@@ -1,0 +1,221 @@
+"""From what was asked to what is to be done: validate, resolve, choose the path, cut the work into tasks.
+
+Pure: the moment, the snapshot, the archive's state and the known metadata names come in as arguments, so the same
+arguments give the same plan on every machine and at every try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from counterfoil.catalog.exportable import Exportable
+from counterfoil.catalog.objects import exportable
+from counterfoil.catalog.sources import joins_of
+from counterfoil.errors import InvalidInput
+from counterfoil.plan.fields import check_fields, check_order, output_columns
+from counterfoil.plan.filters import resolve
+from counterfoil.plan.request import ExportRequest, Filter
+from counterfoil.plan.slices import TailRange, Window, cut
+from counterfoil.plan.task import Plan, SegmentRef, Selection, Task
+
+_MOVEMENTS = "movements"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What is sealed: the live segments, which together hold every movement with seq <= sealed_seq.
+
+    tail_created_from/_to: inclusive bounds in ms of created_at among the movements behind sealed_seq, or None when
+    nobody looked; then every task looks into the tail.
+    """
+
+    segments: tuple[SegmentRef, ...]
+    sealed_seq: int
+    tail_created_from: int | None = None
+    tail_created_to: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the segments add up to what is said to be sealed (seq has no gaps)."""
+        return sum(segment.rows for segment in self.segments) == self.sealed_seq
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLimits:
+    """rows_per_task: about how many rows one task reads. cards_by_index: up to so many cards are read by the index."""
+
+    rows_per_task: int = 1_000_000
+    cards_by_index: int = 1_000
+
+
+def check(request: ExportRequest, *, now_ms: int) -> None:
+    """Raise InvalidInput when the request cannot be planned; what `plan` would raise, without planning."""
+    select(request, project_id=0, seq_max=0, now_ms=now_ms)
+
+
+def select(
+    request: ExportRequest,
+    *,
+    project_id: int,
+    seq_max: int,
+    now_ms: int,
+    metadata_names: Sequence[str] = (),
+    scales: Mapping[str, int] | None = None,
+) -> Selection:
+    """The selection of a request: validated, with its defaults, free of the present time.
+
+    now_ms: when the export was asked for. metadata_names: the properties that `metadata` stands for. scales: decimal
+    digits of amounts by field. Raises InvalidInput: `invalid_export_object`, `invalid_export_fields`,
+    `invalid_export_order`, `invalid_filter_field`, `invalid_filter_operator`, `invalid_filter_value`,
+    `invalid_export_params`.
+    """
+    about = exportable(request.object)
+    for name, number in (("limit_rows", request.limit_rows), ("split_rows", request.split_rows)):
+        _positive(name, number)
+    _positive("split_bytes", request.split_bytes)
+    fields = check_fields(about, request.fields)
+    return Selection(
+        project_id=project_id,
+        object=about.name,
+        columns=output_columns(
+            about, fields, header_style=request.header_style, metadata_names=metadata_names, scales=scales
+        ),
+        filter=resolve(request.filter, about, now_ms=now_ms),
+        scope=resolve(request.scope, about, now_ms=now_ms, path="scope"),
+        order=check_order(about, request.order),
+        seq_max=seq_max,
+        format=request.format,
+        compression=request.compression,
+        limit_rows=request.limit_rows,
+        cursor=request.cursor,
+    )
+
+
+def plan(
+    request: ExportRequest,
+    *,
+    project_id: int,
+    seq_max: int,
+    now_ms: int,
+    archive: Archive | None = None,
+    metadata_names: Sequence[str] = (),
+    scales: Mapping[str, int] | None = None,
+    limits: PlanLimits | None = None,
+) -> Plan:
+    """Plan an export as of seq_max. Arguments and errors as of `select`; archive: None when nothing is sealed."""
+    selection = select(
+        request, project_id=project_id, seq_max=seq_max, now_ms=now_ms, metadata_names=metadata_names, scales=scales
+    )
+    return plan_selection(selection, archive=archive, limits=limits or PlanLimits())
+
+
+def plan_selection(selection: Selection, *, archive: Archive | None, limits: PlanLimits) -> Plan:
+    """Choose the path for a selection and cut it into tasks, in file order."""
+    about = exportable(selection.object)
+    if about.table != _MOVEMENTS:
+        return Plan(
+            selection, (Task(0, "rows"),), "database", f"{about.title} can change, so they are read in one snapshot"
+        )
+    reason = _why_database(selection, about, archive, limits)
+    if reason is not None or archive is None:
+        rows = selection.seq_max
+        tasks = (Task(0, "movements", tail=(1, rows), rows_estimate=rows),) if rows > 0 else ()
+        return Plan(selection, tasks, "database", reason or "", rows)
+    tasks = _archive_tasks(selection, archive, limits)
+    reason = f"{len(archive.segments)} sealed segments up to movement {archive.sealed_seq}"
+    return Plan(selection, tasks, "archive", reason, sum(task.rows_estimate or 0 for task in tasks))
+
+
+def _why_database(selection: Selection, about: Exportable, archive: Archive | None, limits: PlanLimits) -> str | None:
+    """Why the archive is not read, or None when it is."""
+    if archive is None or not archive.segments:
+        return "nothing is sealed yet"
+    if not archive.complete:
+        return "the archive does not add up to its watermark"
+    cards = cards_asked(selection)
+    if cards is not None and cards <= limits.cards_by_index:
+        return f"{cards} cards asked for, read by their index"
+    names = [column.field for column in selection.columns]
+    names += [each.field for asked in (selection.filter, selection.scope) for each in asked.fields]
+    for name in names:
+        field = about.field(name)
+        if field is not None and joins_of(field.source):
+            return f"{name} stands in another table"
+    return None
+
+
+def cards_asked(selection: Selection) -> int | None:
+    """How many cards the selection names at most, or None when it names none (and so may concern all)."""
+    counts: list[int] = []
+    for asked in (selection.scope, selection.filter):
+        if asked.junction == "or" and len(asked.fields) > 1:
+            continue
+        for each in asked.fields:
+            if each.field == "voucher_id":
+                counts += [len(condition.operands) for condition in each.conditions if condition.operator == "in"]
+    return min(counts) if counts else None
+
+
+def time_window(selection: Selection) -> Window:
+    """The part of the timeline that the selection can have rows in, from its created_at conditions and its cursor."""
+    lows: list[int] = []
+    highs: list[int] = []
+    for asked in (selection.scope, selection.filter):
+        if asked.junction == "and" or len(asked.fields) == 1:
+            _add_bounds(asked, lows, highs)
+    if selection.cursor is not None:
+        at = selection.cursor[0]
+        if selection.order.descending:
+            highs.append(at + 1)
+        else:
+            lows.append(at)
+    return Window(max(lows, default=None), min(highs, default=None))
+
+
+def _add_bounds(asked: Filter, lows: list[int], highs: list[int]) -> None:
+    conditions = [each for field in asked.fields if field.field == "created_at" for each in field.conditions]
+    for condition in conditions:
+        instants = [each for each in condition.operands if isinstance(each, int)]
+        match condition.operator:
+            case "after":
+                lows.append(instants[0] + 1)
+            case "at_or_after":
+                lows.append(instants[0])
+            case "before":
+                highs.append(instants[0])
+            case "at_or_before":
+                highs.append(instants[0] + 1)
+            case "within" | "in" if instants:
+                lows.append(min(instants))
+                highs.append(max(instants) + 1)
+            case _:
+                pass
+
+
+def _archive_tasks(selection: Selection, archive: Archive, limits: PlanLimits) -> tuple[Task, ...]:
+    seq_max = selection.seq_max
+    segments = [segment for segment in archive.segments if segment.seq_from <= seq_max]
+    tail = None
+    if archive.sealed_seq < seq_max:
+        tail = TailRange(archive.sealed_seq + 1, seq_max, archive.tail_created_from, archive.tail_created_to)
+    slices = cut(segments, tail, window=time_window(selection), rows_wanted=limits.rows_per_task)
+    if selection.order.descending:
+        slices = slices[::-1]
+    return tuple(
+        Task(
+            no,
+            "movements",
+            segments=each.segments,
+            tail=(tail.seq_from, tail.seq_to) if tail is not None and each.tail else None,
+            created_from=each.created_from,
+            created_to=each.created_to,
+            rows_estimate=each.rows_estimate,
+        )
+        for no, each in enumerate(slices)
+    )
+
+
+def _positive(name: str, number: int | None) -> None:
+    if number is not None and number <= 0:
+        raise InvalidInput("invalid_export_params", f"{name} must be a positive number", field=name, value=number)
