@@ -1,0 +1,7 @@
+"""`python -m counterfoil` is the `counterfoil` command."""
+
+from __future__ import annotations
+
+from counterfoil.cli import main
+
+main()
