@@ -6,7 +6,9 @@ import sqlalchemy as sa
 
 from counterfoil.db.schema.base import amount, document, flag, instant, metadata, project_key, text_id
 
-# The summary columns are derived and kept in the transaction of what changes them; a recount must always agree.
+# The summary columns count redemptions and orders and are kept by db.summaries in the transaction of what changes them;
+# a recount must always agree. What a customer holds now (points and credits to go) is not stored: it is the sum of the
+# balances of the cards with this holder (db.customers).
 customers = sa.Table(
     "customers",
     metadata,
@@ -33,9 +35,7 @@ customers = sa.Table(
     amount("redemptions_total_rollback_failed"),
     amount("redemptions_total_rollback_succeeded"),
     amount("gift_redeemed_amount"),
-    amount("gift_amount_to_go"),
     amount("loyalty_redeemed_points"),
-    amount("loyalty_points"),
     amount("loyalty_referred_customers"),
     amount("orders_total_amount"),
     amount("orders_total_count"),
@@ -44,6 +44,8 @@ customers = sa.Table(
     instant("created_at", nullable=False),
     instant("updated_at"),
     instant("deleted_at"),
+    sa.Index("ix_customers_project_id_created_at", "project_id", "created_at", "id"),
+    sa.Index("ix_customers_project_id_email", "project_id", "email"),
 )
 sa.Index(
     "uq_customers_project_id_source_id",
@@ -78,7 +80,8 @@ orders = sa.Table(
     flag("accrued", default=False),
     instant("created_at", nullable=False),
     instant("updated_at"),
-    sa.Index("ix_orders_project_id_customer_id", "project_id", "customer_id"),
+    sa.Index("ix_orders_project_id_customer_id", "project_id", "customer_id", "created_at"),
+    sa.Index("ix_orders_project_id_created_at", "project_id", "created_at"),
     sa.UniqueConstraint("project_id", "source_id"),
 )
 
@@ -195,11 +198,18 @@ earning_rules = sa.Table(
     sa.Column("event", sa.Text, nullable=False),
     document("loyalty"),
     document("source"),
+    # What the event is about besides an order: {"segment": {"id"}, "custom_event": {"schema_id"}, "loyalty_tier": {"id"}}.
+    document("target"),
     document("pending_points"),
+    document("expiration_rules"),
     document("metadata"),
     flag("active", default=True),
     instant("start_date"),
     instant("expiration_date"),
+    document("validity_timeframe"),
+    document("validity_day_of_week"),
+    document("validity_hours"),
+    sa.Column("automation_id", sa.Text),
     instant("created_at", nullable=False),
     instant("updated_at"),
     instant("deleted_at"),

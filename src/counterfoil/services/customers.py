@@ -1,0 +1,113 @@
+"""Customers: make or update, look up, list, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from counterfoil.db import customers as stored
+from counterfoil.db.customers import Row
+from counterfoil.db.unit import Unit
+from counterfoil.domain.customers import PROFILE, CustomerDraft, changes, new_columns
+from counterfoil.errors import NotFound
+from counterfoil.ids import random_id
+from counterfoil.services.core import Caller, Core
+
+
+def upsert_customer(unit: Unit, draft: CustomerDraft) -> Row:
+    """The customer a draft is about, updated by it, or a new one; the row as stored now, without balances.
+
+    An id must exist (NotFound); else a source_id finds or makes one; without both a new customer is made.
+    """
+    unit.lock()
+    found = _meant(unit, draft)
+    return _added(unit, draft) if found is None else _updated(unit, found, draft)
+
+
+def require_customer(unit: Unit, name: str) -> Row:
+    """The live customer with that id or source id. Raises NotFound."""
+    found = stored.find_customer(unit.sql, unit.project_id, name)
+    if found is None:
+        raise NotFound("customer", name)
+    return found
+
+
+def _meant(unit: Unit, draft: CustomerDraft) -> Row | None:
+    if draft.id:
+        found = stored.customer_by_id(unit.sql, unit.project_id, draft.id)
+        if found is None:
+            raise NotFound("customer", draft.id)
+        return found
+    if draft.source_id:
+        return stored.customer_by_source_id(unit.sql, unit.project_id, draft.source_id)
+    return None
+
+
+def _added(unit: Unit, draft: CustomerDraft) -> Row:
+    customer_id = random_id("cust_")
+    row = {
+        "project_id": unit.project_id,
+        "id": customer_id,
+        **new_columns(draft),
+        "created_at": unit.now_ms if draft.created_at is None else draft.created_at,
+    }
+    stored.insert_customer(unit.sql, row)
+    added = stored.customer_by_id(unit.sql, unit.project_id, customer_id)
+    assert added is not None
+    return added
+
+
+def _updated(unit: Unit, found: Row, draft: CustomerDraft) -> Row:
+    values = changes(found, draft)
+    if not values:
+        return found
+    values["updated_at"] = unit.now_ms
+    stored.update_customer(unit.sql, unit.project_id, found["id"], values)
+    return found | values
+
+
+class CustomerService:
+    """The use-cases of customers. Rows come back with balances (db.customers.with_balances)."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def upsert(self, caller: Caller, draft: CustomerDraft) -> Row:
+        """Make the customer, or update the one whose id or source id the draft names. Raises NotFound for an id."""
+        return self._core.write(caller, lambda unit: _whole(unit, upsert_customer(unit, draft)))
+
+    def get(self, caller: Caller, name: str) -> Row:
+        """The customer with that id or source id. Raises NotFound."""
+        with self._core.read() as connection:
+            found = stored.find_customer(connection, caller.project_id, name)
+            if found is None:
+                raise NotFound("customer", name)
+            return stored.with_balances(connection, caller.project_id, [found])[0]
+
+    def update(self, caller: Caller, name: str, draft: CustomerDraft) -> Row:
+        """Change what the draft says of the customer with that id or source id. Raises NotFound."""
+
+        def work(unit: Unit) -> Row:
+            unit.lock()
+            return _whole(unit, _updated(unit, require_customer(unit, name), draft))
+
+        return self._core.write(caller, work)
+
+    def delete(self, caller: Caller, name: str) -> Row:
+        """Remove the customer and all they said of themselves; movements, orders and redemptions keep the bare id.
+
+        Returns {"id", "created_at" (ms of the deletion)}. Raises NotFound.
+        """
+        return self._core.write(caller, lambda unit: _delete(unit, name))
+
+
+def _delete(unit: Unit, name: str) -> dict[str, Any]:
+    unit.lock()
+    found = require_customer(unit, name)
+    emptied = dict.fromkeys((*PROFILE, "source_id", "metadata"))
+    values = {**emptied, "deleted_at": unit.now_ms, "updated_at": unit.now_ms}
+    stored.update_customer(unit.sql, unit.project_id, found["id"], values)
+    return {"id": found["id"], "created_at": unit.now_ms}
+
+
+def _whole(unit: Unit, row: Row) -> Row:
+    return stored.with_balances(unit.sql, unit.project_id, [row])[0]
