@@ -61,6 +61,7 @@ _BY_CODE: Mapping[str, tuple[int, str, str]] = {
 _SAME_KEY: Mapping[str, tuple[int, str]] = {
     "invalid_campaign": (400, "Invalid Campaign"),
     "invalid_voucher": (400, "Invalid Voucher"),
+    "invalid_code_config": (400, "Invalid code config"),
     "duplicate_key": (400, "Duplicate codes"),
     "duplicate_source_id": (400, "Duplicate source_id"),
     "missing_vouchers": (400, "Missing vouchers"),
@@ -101,6 +102,15 @@ _TYPE_WORDS: Mapping[str, str] = {
     "dict_type": "must be object",
     "model_type": "must be object",
     "model_attributes_type": "must be object",
+}
+
+_BOUND_WORDS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("must be > {}", "gt"),
+    "greater_than_equal": ("must be >= {}", "ge"),
+    "less_than": ("must be < {}", "lt"),
+    "less_than_equal": ("must be <= {}", "le"),
+    "string_too_short": ("must NOT have fewer than {} characters", "min_length"),
+    "string_too_long": ("must NOT have more than {} characters", "max_length"),
 }
 
 
@@ -201,6 +211,9 @@ def _sentence(whole: str, path: list[Any], problem: Mapping[str, Any]) -> str:
         return f"{subject} must NOT have fewer than {context['min_length']} items"
     if kind == "too_long":
         return f"{subject} must NOT have more than {context['max_length']} items"
+    if kind in _BOUND_WORDS:
+        words, bound = _BOUND_WORDS[kind]
+        return f"{subject} {words.format(context[bound])}"
     if kind == "value_error":
         return f"{subject} {problem['msg'].removeprefix('Value error, ')}"
     return f"{subject}: {problem['msg']}"
