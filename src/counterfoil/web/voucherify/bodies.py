@@ -39,7 +39,7 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 def _storable(text: str) -> str:
-    if "\0" in text or not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+    if "\0" in text or (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)):
         raise ValueError("must hold no NUL and no broken characters")
     return text
 
@@ -47,7 +47,7 @@ def _storable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_storable)]
 """Text that every database can keep: no NUL, no half of a surrogate pair."""
 
-Name = Annotated[Text, Field(min_length=1, max_length=500)]
+Name = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_storable)]
 """A name or an id of the caller's own, 1 to 500 characters."""
 
 DOCUMENT_DEPTH_MAX = 20
