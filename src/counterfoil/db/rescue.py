@@ -1,0 +1,158 @@
+"""What happens to exports that nobody works on any more: rescue after a lost worker, retention, forgotten links.
+
+Each statement carries its own fence (the lease must have run out now, by the database's clock), so any number of
+sweepers on any number of hosts do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from counterfoil.db.exports import FINAL
+from counterfoil.db.now import db_now_ms
+from counterfoil.db.schema import download_tokens, export_parts, exports, manifests
+
+WORKER_LOST = "worker_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """An export taken back from a lost worker, and the state it went to (SCHEDULED, ERROR or CANCELED)."""
+
+    project_id: int
+    export_id: str
+    attempt: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileHolder:
+    """An export whose files have lost their claim to be kept; the keys are those its row named."""
+
+    project_id: int
+    export_id: str
+    keys: tuple[str, ...]
+
+
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+
+
+def sweep_expired(connection: Connection, tries_max: int, backoff_ms: int) -> list[Rescue]:
+    """Take back every export whose lease ran out: CANCELED if that was asked, ERROR `worker_lost` when its tries are
+    used up, else SCHEDULED and due in `backoff_ms`."""
+    expired = (exports.c.status == "IN_PROGRESS") & (exports.c.lease_until <= db_now_ms())
+    return _take_back(connection, expired, tries_max, backoff_ms)
+
+
+def release_dead(connection: Connection, is_dead: Callable[[str], bool]) -> list[Rescue]:
+    """Take back at once what processes hold that `is_dead(owner)` says cannot be alive; their try is given back.
+
+    Only for owners whose death is certain, such as an earlier process of this host.
+    """
+    owners = connection.execute(sa.select(exports.c.lease_owner).where(exports.c.status == "IN_PROGRESS").distinct())
+    dead = [owner for (owner,) in owners if is_dead(owner)]
+    if not dead:
+        return []
+    held = (exports.c.status == "IN_PROGRESS") & exports.c.lease_owner.in_(dead)
+    return _take_back(connection, held, None, 0)
+
+
+def _take_back(
+    connection: Connection, lost: sa.ColumnElement[bool], tries_max: int | None, backoff_ms: int
+) -> list[Rescue]:
+    now = db_now_ms()
+    canceled = exports.c.cancel_requested.is_(True)
+    spent = sa.false() if tries_max is None else exports.c.tries >= tries_max
+    give_back = 1 if tries_max is None else 0
+    steps: tuple[tuple[sa.ColumnElement[bool], dict[str, Any]], ...] = (
+        (canceled, {"status": "CANCELED", "finished_at": now}),
+        (spent, {"status": "ERROR", "finished_at": now, "error_code": WORKER_LOST,
+                 "error_message": "The worker died or lost the database on every try"}),
+        (sa.true(), {"status": "SCHEDULED", "available_at": now + backoff_ms, "tries": exports.c.tries - give_back,
+                     "error_code": WORKER_LOST, "error_message": "A worker died or lost the database; trying again"}),
+    )  # fmt: skip
+    back = (exports.c.project_id, exports.c.id, exports.c.attempt, exports.c.status)
+    found: list[Rescue] = []
+    for condition, values in steps:
+        statement = exports.update().where(lost, condition).values(**values, **_NO_LEASE).returning(*back)
+        found.extend(Rescue(*row) for row in connection.execute(statement))
+    return found
+
+
+# -- retention --------------------------------------------------------------------------------------------------------
+
+
+def expire_files(connection: Connection) -> list[FileHolder]:
+    """Mark EXPIRED every DONE export whose retention has ended; returns the files to delete now.
+
+    A crash before they are deleted leaves orphans, which the sweeper finds by their folder.
+    """
+    due = (exports.c.status == "DONE") & (exports.c.file_expires_at <= db_now_ms())
+    statement = exports.update().where(due).values(status="EXPIRED")
+    rows = connection.execute(statement.returning(exports.c.project_id, exports.c.id, exports.c.result))
+    return [FileHolder(row[0], row[1], tuple(file["key"] for file in row[2]["files"])) for row in rows]
+
+
+def expire_rows(connection: Connection, retention_ms: int) -> int:
+    """Remove the records of exports that ended more than `retention_ms` ago and have no file any more."""
+    old = (
+        exports.c.status.in_([state for state in FINAL if state != "DONE"])
+        & (exports.c.finished_at <= db_now_ms() - retention_ms)
+    )  # fmt: skip
+    gone = connection.execute(sa.select(exports.c.project_id, exports.c.id).where(old)).all()
+    for project_id, export_id in gone:
+        for table, column in ((export_parts, "export_id"), (download_tokens, "export_id"), (exports, "id")):
+            mine = (table.c.project_id == project_id) & (table.c[column] == export_id)
+            connection.execute(table.delete().where(mine))
+    return len(gone)
+
+
+def expire_tokens(connection: Connection) -> int:
+    """Forget download links that nobody can use any more."""
+    return connection.execute(download_tokens.delete().where(download_tokens.c.expires_at <= db_now_ms())).rowcount
+
+
+# -- which files are wanted -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What may stay of an export's folder: these keys, and whatever lies in the folder of the attempt that runs."""
+
+    keys: frozenset[str]
+    attempt: int | None
+
+
+def wanted_files(connection: Connection, project_id: int, export_id: str) -> Wanted:
+    """Decide what may stay. The manifest stays as long as the chain names it, also when the export is gone."""
+    row = connection.execute(
+        sa.select(exports.c.status, exports.c.attempt, exports.c.result).where(
+            exports.c.project_id == project_id, exports.c.id == export_id
+        )
+    ).one_or_none()
+    keys = set(_keys(connection, manifests, project_id, export_id))
+    if row is None:
+        return Wanted(frozenset(keys), None)
+    if row.status == "DONE":
+        keys.update(file["key"] for file in row.result["files"])
+    elif row.status not in FINAL:
+        keys.update(_keys(connection, export_parts, project_id, export_id))
+    return Wanted(frozenset(keys), None if row.status in FINAL else row.attempt)
+
+
+def _keys(connection: Connection, table: sa.Table, project_id: int, export_id: str) -> Sequence[str]:
+    mine = (table.c.project_id == project_id) & (table.c.export_id == export_id)
+    return connection.execute(sa.select(table.c.key).where(mine)).scalars().all()
+
+
+def ended_since(connection: Connection, since_ms: int) -> list[tuple[int, str]]:
+    """Exports that ended at or after an instant of the database's clock: their folders may hold leftovers."""
+    statement = sa.select(exports.c.project_id, exports.c.id).where(
+        exports.c.status.in_(FINAL), exports.c.finished_at >= since_ms
+    )
+    return [(row[0], row[1]) for row in connection.execute(statement)]
