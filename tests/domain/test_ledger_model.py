@@ -292,3 +292,16 @@ def test_the_balance_view_names_the_amount_as_the_vendor_does() -> None:
         "balance": 5,
         "related_object": {"id": "v_p", "type": "voucher"},
     }
+
+
+def test_a_clock_set_back_over_midnight_does_not_write_over_an_expired_bucket() -> None:
+    today, tomorrow = iso_date(START_MS), iso_date(START_MS + MS_PER_DAY)
+    card, _ = add(Card("v_1", "A", CardKind.LOYALTY), 7, Origin(), today, START_MS)
+    card, _ = expire_due(card, tomorrow)
+    card, _ = add(card, 5, Origin(), today, START_MS)
+    (gone, fresh) = card.buckets
+    assert gone.id != fresh.id
+    assert (gone.status, gone.points, fresh.status, fresh.points) == (lots_of.EXPIRED, 7, lots_of.ACTIVE, 5)
+    card, _ = remove(card, 2, Origin())
+    card, (movement,) = expire_due(card, tomorrow)
+    assert (movement.amount, card.balance, card.expired) == (-3, 0, 10)
