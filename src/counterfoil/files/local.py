@@ -18,6 +18,7 @@ from pathlib import Path
 from counterfoil.errors import Conflict, CounterfoilError, Damaged, InvalidInput, Misconfigured, NotFound
 from counterfoil.files import disk
 from counterfoil.files.key import STAGED_MARK, check_key, folder_of
+from counterfoil.files.range import range_end
 from counterfoil.files.store import Bytes, Remnant, StagedFile, StoredFile
 from counterfoil.ids import random_text
 
@@ -301,10 +302,3 @@ class LocalStore:
                     yield key, entry.name, entry.stat(follow_symlinks=False)
         except OSError as error:
             raise disk.mapped(error, self._root) from error
-
-
-def range_end(size_bytes: int, start: int, length: int | None) -> int:
-    """Where the range [start, start + length) of a file of `size_bytes` ends; raises InvalidInput when negative."""
-    if start < 0 or (length is not None and length < 0):
-        raise InvalidInput("invalid_range", f"A range of bytes cannot be negative: {start}, {length}")
-    return size_bytes if length is None else min(size_bytes, start + length)
