@@ -229,7 +229,8 @@ def _running_seaweed(weed: Path, folder: Path) -> Iterator[S3Server]:
         "AWS_SECRET_ACCESS_KEY": server.secret_key,
         "S3_BUCKET": server.bucket,
     }
-    with _process(command, folder / "log", signal.SIGTERM, None, keys) as process:
+    # Killed at the end: its data need not outlive the test, and asked to stop it waits ten seconds for kept connections.
+    with _process(command, folder / "log", signal.SIGKILL, None, keys) as process:
         until(lambda: _s3_answers(process, ports["s3.port"], server, folder / "log"), "SeaweedFS to answer")
         yield server
 
