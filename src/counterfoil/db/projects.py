@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from counterfoil.db.schema import api_keys, counters, projects
+from counterfoil.ids import secret_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Project:
     key: str
     name: str
     settings: dict[str, Any]
+    link_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ class StoredKey:
     scopes: tuple[str, ...] | None
 
 
-_project_columns = (projects.c.id, projects.c.public_id, projects.c.name, projects.c.settings)
+_project_columns = (projects.c.id, projects.c.public_id, projects.c.name, projects.c.settings, projects.c.link_secret)
 
 
 def _project(row: Any) -> Project:
-    return Project(row.id, row.public_id, row.name, row.settings or {})
+    return Project(row.id, row.public_id, row.name, row.settings or {}, row.link_secret)
 
 
 def find_project(connection: Connection, name: str) -> Project | None:
@@ -46,9 +48,10 @@ def find_project(connection: Connection, name: str) -> Project | None:
     return None if row is None else _project(row)
 
 
-def get_project(connection: Connection, project_id: int) -> Project:
+def get_project(connection: Connection, project_id: int) -> Project | None:
     """The project with that number."""
-    return _project(connection.execute(sa.select(*_project_columns).where(projects.c.id == project_id)).one())
+    row = connection.execute(sa.select(*_project_columns).where(projects.c.id == project_id)).one_or_none()
+    return None if row is None else _project(row)
 
 
 def all_projects(connection: Connection) -> list[Project]:
@@ -57,11 +60,12 @@ def all_projects(connection: Connection) -> list[Project]:
 
 
 def insert_project(connection: Connection, name: str, key: str, now_ms: int) -> Project:
-    """A new project with its counters at zero."""
-    row = {"name": name, "public_id": key, "settings": {}, "created_at": now_ms}
+    """A new project with its counters at zero and a secret of its own for links."""
+    link_secret = secret_token()
+    row = {"name": name, "public_id": key, "settings": {}, "link_secret": link_secret, "created_at": now_ms}
     project_id = int(connection.execute(projects.insert().returning(projects.c.id), row).scalar_one())
     connection.execute(counters.insert(), {"project_id": project_id})
-    return Project(project_id, key, name, {})
+    return Project(project_id, key, name, {}, link_secret)
 
 
 def store_settings(connection: Connection, project_id: int, settings: dict[str, Any]) -> None:
@@ -93,16 +97,8 @@ def insert_key(
 
 def _key_query(*conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return (
-        sa.select(
-            api_keys.c.id.label("key_id"),
-            api_keys.c.app_id,
-            api_keys.c.token_hash,
-            api_keys.c.scopes,
-            projects.c.id,
-            projects.c.public_id,
-            projects.c.name,
-            projects.c.settings,
-        )
+        sa.select(api_keys.c.id.label("key_id"), api_keys.c.app_id, api_keys.c.token_hash, api_keys.c.scopes)
+        .add_columns(*_project_columns)
         .join(projects, projects.c.id == api_keys.c.project_id)
         .where(api_keys.c.revoked_at.is_(None), *conditions)
     )

@@ -13,6 +13,8 @@ projects = sa.Table(
     sa.Column("public_id", sa.Text, nullable=False, unique=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
     document("settings"),
+    # Signs download links; every server of a shared database needs the same one, so it cannot be hashed.
+    sa.Column("link_secret", sa.Text, nullable=False),
     instant("created_at", nullable=False),
 )
 
