@@ -126,7 +126,8 @@ duties = sa.Table(
     instant("last_done_at"),
 )
 
-# The vendor's async action objects: bulk imports and generation of many vouchers.
+# The vendor's async action objects: bulk imports and generation of many vouchers. payload is what was asked, checkpoint
+# how far it is; each step's work and its checkpoint share a transaction. tries counts claims since the last step.
 async_actions = sa.Table(
     "async_actions",
     metadata,
@@ -136,6 +137,7 @@ async_actions = sa.Table(
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("operation_status", sa.Text),
     document("payload"),
+    document("checkpoint"),
     document("result"),
     sa.Column("progress", sa.Integer, nullable=False, server_default="0"),
     sa.Column("request_id", sa.Text),
