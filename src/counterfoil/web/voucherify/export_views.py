@@ -1,0 +1,84 @@
+"""The export object as Voucherify shows it (facts 1.2), with what we add: progress, error, digests, manifest.
+
+The vendor's clients know four states only, so CANCELED and EXPIRED are shown as ERROR with an `error` that says which.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from counterfoil.db.exports import Export
+from counterfoil.web.voucherify.views import instant
+
+_STATES = {"CANCELED": "ERROR", "EXPIRED": "ERROR"}
+_EXPIRED = {
+    "code": "export_expired",
+    "message": "The file was removed at the end of its retention; ask for the export again",
+}
+_CANCELED = {"code": "export_canceled", "message": "The export was canceled before it was finished"}
+
+DIALECT = "voucherify"
+
+
+def created(export: Export) -> dict[str, Any]:
+    """The answer to a create: the vendor's clients accept no state but SCHEDULED there, and no result."""
+    return {
+        "id": export.id,
+        "object": "export",
+        "created_at": instant(export.created_at),
+        "status": "SCHEDULED",
+        "channel": export.channel,
+        "exported_object": export.object,
+        "parameters": export.echo,
+        "result": None,
+        "user_id": export.user_id,
+    }
+
+
+def shown(export: Export, base_url: str, token: str | None) -> dict[str, Any]:
+    """An export as get and list show it. token: a fresh one for its link, where it is DONE."""
+    body = created(export)
+    body["status"] = _STATES.get(export.status, export.status)
+    body["progress"] = {"rows_done": export.rows_done, "rows_total": export.rows_total, "percent": _percent(export)}
+    body["updated_at"] = instant(export.finished_at or export.started_at or export.created_at)
+    if export.status == "DONE" and export.result is not None and token is not None:
+        body["result"] = _result(export, export.result, f"{base_url}/v1/exports/{export.id}", token)
+        body["file_expires_at"] = instant(export.file_expires_at)
+    elif export.status == "EXPIRED":
+        body["error"] = _EXPIRED
+    elif export.status == "CANCELED":
+        body["error"] = _CANCELED
+    elif export.status == "ERROR":
+        body["error"] = {"code": export.error_code, "message": export.error_message}
+    return body
+
+
+def _result(export: Export, result: dict[str, Any], url: str, token: str) -> dict[str, Any]:
+    files = result["files"]
+    shown_result: dict[str, Any] = {
+        "url": f"{url}?token={token}",
+        "rows": result["rows"],
+        "bytes": result["bytes"],
+        "sha256": files[0]["sha256"],
+        "manifest": f"{url}/manifest",
+    }
+    if len(files) > 1:
+        shown_result["parts"] = [
+            {
+                "url": f"{url}?token={token}&part={no}",
+                "rows": file["rows"],
+                "bytes": file["bytes"],
+                "sha256": file["sha256"],
+            }
+            for no, file in enumerate(files)
+        ]
+    return shown_result
+
+
+def _percent(export: Export) -> int:
+    """0 to 99 while it runs, 100 only when it is done."""
+    if export.status in {"DONE", "EXPIRED"}:
+        return 100
+    if not export.rows_total:
+        return 0
+    return min(99, export.rows_done * 100 // export.rows_total)
