@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from counterfoil.db import ledger
 from counterfoil.db.engine import Database
 from counterfoil.db.migrate import migrate
-from counterfoil.db.projects import insert_project
 from counterfoil.db.schema import buckets, counters, customers, idempotency_keys, movements, vouchers
 from counterfoil.db.unit import Idempotency, Unit
 from counterfoil.domain.cards import Card, CardKind, Origin, add, open_with, remove
 from counterfoil.errors import Conflict, CounterfoilError, NotFound, Refused
+from counterfoil.services.access import Access
 from tests.fakes import FakeClock
 
 NOW_MS = FakeClock.START_MS
@@ -72,8 +72,7 @@ class Bench:
 def new_bench(url: str) -> Bench:
     database = Database(url)
     migrate(database)
-    with database.write() as connection:
-        project = insert_project(connection, "shop", "proj_1", NOW_MS)
+    project = Access(database, FakeClock()).ensure_project("shop")
     bench = Bench(database, project.id)
     bench.group(card_maker("A", 100), card_maker("B", 0), card_maker("L", 50, CardKind.LOYALTY))
     return bench
