@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from counterfoil.db.schema import buckets, campaigns, pending_points, vouchers
+from counterfoil.db.schema import buckets, campaigns, customers, pending_points, vouchers
 from counterfoil.db.unit import Unit
 from counterfoil.errors import NotFound
 
 Row = dict[str, Any]
 """A voucher: every column of the table, and `campaign`, the campaign's name."""
 
+ORDERS = ("created_at", "updated_at", "code")
+
 # One statement's worth of values; SQLite's own bound on variables is 32,766.
 CHUNK = 1000
 
-_rows = sa.select(*vouchers.c, campaigns.c.name.label("campaign")).select_from(
-    vouchers.outerjoin(
-        campaigns, (campaigns.c.project_id == vouchers.c.project_id) & (campaigns.c.id == vouchers.c.campaign_id)
-    )
+_sources = vouchers.outerjoin(
+    campaigns, (campaigns.c.project_id == vouchers.c.project_id) & (campaigns.c.id == vouchers.c.campaign_id)
 )
+_rows = sa.select(*vouchers.c, campaigns.c.name.label("campaign")).select_from(_sources)
 _alive = vouchers.c.deleted_at.is_(None)
 _of_project = vouchers.c.project_id == sa.bindparam("project")
 _by_name = (
@@ -105,6 +107,75 @@ def ids_of_campaign(connection: Connection, project_id: int, campaign_id: str, l
         .limit(limit)
     )
     return list(connection.execute(statement).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherQuery:
+    """Which vouchers to list. order: one of ORDERS, with a dash for descending. Bounds in ms, both exclusive.
+
+    customer: the holder's id or source id. campaign: a name. Everything that is None does not matter; ids and code are
+    exact.
+    """
+
+    limit: int = 10
+    page: int = 1
+    order: str = "-created_at"
+    category: str | None = None
+    campaign_id: str | None = None
+    campaign: str | None = None
+    customer: str | None = None
+    code: str | None = None
+    ids: tuple[str, ...] | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    updated_after: int | None = None
+    updated_before: int | None = None
+
+
+def list_vouchers(connection: Connection, project_id: int, query: VoucherQuery) -> tuple[list[Row], int]:
+    """A page of the live vouchers that the query asks for, and how many there are in all."""
+    wanted = sa.and_(vouchers.c.project_id == project_id, _alive, *_conditions(project_id, query))
+    name = query.order.removeprefix("-")
+    # A voucher never changed was last changed when it was made; ids settle ties, so that pages do not overlap.
+    key: Any = (
+        sa.func.coalesce(vouchers.c.updated_at, vouchers.c.created_at) if name == "updated_at" else vouchers.c[name]
+    )
+    if name == "code" and connection.dialect.name == "postgresql":
+        key = sa.collate(key, "C")
+    direction = sa.desc if query.order.startswith("-") else sa.asc
+    page = _rows.where(wanted).order_by(direction(key), direction(vouchers.c.id))
+    page = page.limit(query.limit).offset((query.page - 1) * query.limit)
+    counted = sa.select(sa.func.count()).select_from(_sources).where(wanted)
+    total = int(connection.execute(counted).scalar_one())
+    rows = [dict(row) for row in connection.execute(page).mappings()] if total else []
+    return rows, total
+
+
+def _conditions(project_id: int, query: VoucherQuery) -> Iterable[sa.ColumnElement[bool]]:
+    exact = {
+        vouchers.c.category: query.category,
+        vouchers.c.campaign_id: query.campaign_id,
+        campaigns.c.name: query.campaign,
+        vouchers.c.code: query.code,
+    }
+    yield from (column == value for column, value in exact.items() if value is not None)
+    if query.ids is not None:
+        yield vouchers.c.id.in_(query.ids)
+    if query.customer is not None:
+        holder = sa.or_(customers.c.id == query.customer, customers.c.source_id == query.customer)
+        yield vouchers.c.holder_id.in_(
+            sa.select(customers.c.id).where(
+                customers.c.project_id == project_id, customers.c.deleted_at.is_(None), holder
+            )
+        )
+    for column, after, before in (
+        (vouchers.c.created_at, query.created_after, query.created_before),
+        (vouchers.c.updated_at, query.updated_after, query.updated_before),
+    ):
+        if after is not None:
+            yield column > after
+        if before is not None:
+            yield column < before
 
 
 def with_points(connection: Connection, project_id: int, rows: Sequence[Row]) -> list[Row]:

@@ -14,6 +14,13 @@ from counterfoil.clock import iso_date
 from counterfoil.domain import expiry
 from counterfoil.domain.codes import CodeShape, code_shape
 from counterfoil.domain.vouchers import VoucherDraft, VoucherType
+from counterfoil.errors import InvalidInput
+
+AUTO_UPDATE = "AUTO_UPDATE"
+STATIC = "STATIC"
+STANDALONE = "STANDALONE"
+GROWTH_TYPES = (AUTO_UPDATE, STATIC, STANDALONE)
+"""The vendor's `type`: whether more vouchers can be drawn; a standalone campaign has vouchers with given codes only."""
 
 
 class CampaignType(StrEnum):
@@ -83,6 +90,21 @@ def voucher_draft(
         last_day = expiry.last_day(card.get("expiration_rules"), iso_date(granted_at))
         return replace(draft, opening=card.get("points") or 0, opening_expires_on=last_day)
     return replace(draft, discount=template.get("discount"))
+
+
+def template_of(campaign: Mapping[str, Any], granted_at: int, *, drawn: bool) -> VoucherDraft:
+    """The draft of one more voucher of the campaign. drawn: its code is to be drawn, not given.
+
+    Raises InvalidInput (invalid_campaign) for a promotion, which has no vouchers, and for a standalone campaign that is
+    asked for drawn codes (Voucherify: Create Voucher, 400).
+    """
+    if campaign["voucher"] is None:
+        raise InvalidInput("invalid_campaign", f"You can not generate vouchers for {campaign['campaign_type']} campaign.",
+                           field="campaign", value=campaign["name"])  # fmt: skip
+    if drawn and campaign["type"] == STANDALONE:
+        raise InvalidInput("invalid_campaign", "You can not generate vouchers for STANDALONE type campaign.",
+                           field="campaign", value=campaign["name"])  # fmt: skip
+    return voucher_draft(campaign, granted_at)
 
 
 def _first(own: Any, inherited: Any) -> Any:

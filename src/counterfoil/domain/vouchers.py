@@ -6,12 +6,12 @@ Source of the shapes: Voucherify, Create Voucher and Create Voucher with Specifi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from counterfoil.domain.cards import Card, CardKind
-from counterfoil.domain.codes import DEFAULT_SHAPE, CodeShape
+from counterfoil.domain.codes import DEFAULT_SHAPE, CodeShape, check_code
 from counterfoil.domain.money import checked
 from counterfoil.errors import InvalidInput
 
@@ -81,10 +81,40 @@ class VoucherDraft:
         )  # fmt: skip
 
 
-def check_opening(amount: int | None, field: str) -> int:
-    """An opening balance: a whole number >= 0 that the ledger can hold; None counts as 0. Raises InvalidInput."""
-    if amount is None:
-        return 0
+def draft_of(given: Mapping[str, Any], template: VoucherDraft | None = None) -> VoucherDraft:
+    """The draft that somebody asks for, checked.
+
+    given: values for fields of VoucherDraft, only those that were said; `type` among them unless there is a template.
+    template: what holds for the rest, a campaign's vouchers. Raises InvalidInput.
+    """
+    kind = given.get("type") or (template.type if template is not None else None)
+    if kind is None:
+        raise InvalidInput("invalid_voucher", "Property .type is required", field="type")
+    if template is None:
+        if kind is VoucherType.GIFT and "opening" not in given:
+            raise InvalidInput("invalid_voucher", "Property 'gift' is required for GIFT_VOUCHER", field="gift")
+        template = VoucherDraft(kind)
+    elif kind is not template.type:
+        raise InvalidInput("invalid_voucher", f"Vouchers of campaign {template.campaign} are of type {template.type}",
+                           field="type", value=kind.value)  # fmt: skip
+    return _checked(replace(template, **given))
+
+
+def _checked(draft: VoucherDraft) -> VoucherDraft:
+    check_period(draft.start_date, draft.expiration_date, "invalid_voucher")
+    if draft.code is not None:
+        check_code(draft.code, "code")
+    if draft.type is VoucherType.DISCOUNT:
+        return replace(draft, discount=check_discount(draft.discount), opening=0, gift_effect=None)
+    if draft.type is VoucherType.GIFT:
+        effect, field = check_gift_effect(draft.gift_effect), "gift.amount"
+    else:
+        effect, field = None, "loyalty_card.points"
+    return replace(draft, opening=check_opening(draft.opening, field), gift_effect=effect, discount=None)
+
+
+def check_opening(amount: int, field: str) -> int:
+    """An opening balance: a whole number >= 0 that the ledger can hold. Raises InvalidInput."""
     if amount < 0:
         raise InvalidInput("invalid_amount", "Amount has to be a valid positive number", field=field, value=amount)
     return checked(amount, field)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from counterfoil.db import campaigns, ledger, vouchers
+from counterfoil.db import campaigns, vouchers
 from counterfoil.db.unit import Unit
 from counterfoil.db.vouchers import Row
 from counterfoil.domain.cards import open_with
@@ -37,9 +37,8 @@ def insert_vouchers(unit: Unit, drafts: Sequence[VoucherDraft]) -> list[Row]:
     """
     if not drafts:
         return []
+    unit.lock()  # between looking for free codes and inserting nobody else takes one
     connection = unit.sql
-    # The project's lock, so that between looking for free codes and inserting nobody else takes one.
-    ledger.lock_seq(connection, unit.project_id)
     codes = _codes(connection, unit.project_id, drafts)
     rows = [_row(unit, draft, code) for draft, code in zip(drafts, codes, strict=True)]
     vouchers.insert_rows(connection, [{k: v for k, v in row.items() if k != "campaign"} for row in rows])
