@@ -16,6 +16,7 @@ from counterfoil.domain.orders import OrderDraft, check_order, order_columns
 from counterfoil.errors import Conflict, NotFound
 from counterfoil.ids import random_id
 from counterfoil.services.customers import upsert_customer
+from counterfoil.services.earning_rules import accrue_for_order
 
 
 def save_order(unit: Unit, draft: OrderDraft, *, earn: bool = True) -> Row:
@@ -74,6 +75,8 @@ def _saved(unit: Unit, before: Row | None, draft: OrderDraft, earn: bool) -> Row
         columns["accrued"] = True
     after = _inserted(unit, draft, columns) if before is None else _updated(unit, before, columns)
     summaries.orders_changed(unit, before, after)
+    if due and earn:
+        accrue_for_order(unit, after)
     return after
 
 
