@@ -52,7 +52,20 @@ class Edge:
             refusal = self._dialects.answer(Request(scope), _too_large(limit))
             await refusal(scope, receive, send)
             return
-        await self._app(scope, _counted(receive, limit), send)
+        await self._app(scope, _counted(receive, limit), _with_headers(scope, send))
+
+
+def _with_headers(scope: Scope, send: Send) -> Send:
+    """The same send, with the headers that were found on the way (rate limits) on every kind of answer."""
+
+    async def sending(message: Message) -> None:
+        found: dict[str, str] = scope["state"].get("reply_headers", {})
+        if found and message["type"] == "http.response.start":
+            more = [(name.lower().encode(), value.encode()) for name, value in found.items()]
+            message = {**message, "headers": [*message.get("headers", ()), *more]}
+        await send(message)
+
+    return sending
 
 
 def _too_large(limit: int) -> CounterfoilError:

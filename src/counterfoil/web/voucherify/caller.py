@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from counterfoil.db.unit import Idempotency
-from counterfoil.errors import Forbidden, InvalidInput, Unauthenticated
+from counterfoil.errors import Forbidden, InvalidInput
 from counterfoil.services.core import Caller
+from counterfoil.services.rates import Rates
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
 CHANNEL_LENGTH_MAX = 255
@@ -22,23 +23,51 @@ app_id_scheme = APIKeyHeader(name="X-App-Id", auto_error=False, scheme_name="X-A
 app_token_scheme = APIKeyHeader(name="X-App-Token", auto_error=False, scheme_name="X-App-Token")
 oauth_scheme = HTTPBearer(auto_error=False, scheme_name="X-Voucherify-OAuth")
 
-Recognise = Callable[[str | None, str | None, str | None], Caller]
-"""(app id, app token, bearer token) -> the caller, or Unauthenticated."""
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the app hands to every request, as `app.state.gate`.
+
+    recognise: (app id, app token, bearer token) -> the caller, or Unauthenticated. rates: requests a minute.
+    """
+
+    recognise: Callable[[str | None, str | None, str | None], Caller]
+    rates: Rates
+
+
+async def key_caller(
+    request: Request,
+    app_id: Annotated[str | None, Security(app_id_scheme)],
+    app_token: Annotated[str | None, Security(app_token_scheme)],
+) -> Caller:
+    """The caller behind an id and token pair, whatever its scopes: for routes about keys themselves."""
+    return await _recognised(request, app_id, app_token, None)
+
+
+async def _recognised(request: Request, app_id: str | None, app_token: str | None, bearer: str | None) -> Caller:
+    gate: Gate = request.app.state.gate
+    found = await run_in_threadpool(gate.recognise, app_id, app_token, bearer)
+    if found.key_id is not None:
+        allowance = gate.rates.take(found.key_id)
+        if allowance is not None:
+            request.scope["state"]["reply_headers"] = {
+                "X-Rate-Limit-Limit": str(allowance.limit),
+                "X-Rate-Limit-Remaining": str(allowance.remaining),
+                "X-Rate-Limit-Retry": str(allowance.retry_at_s),
+            }
+    return found
 
 
 async def caller(
     request: Request,
     app_id: Annotated[str | None, Security(app_id_scheme)],
     app_token: Annotated[str | None, Security(app_token_scheme)],
+    oauth: Annotated[HTTPAuthorizationCredentials | None, Security(oauth_scheme)] = None,
     channel: Annotated[str | None, Header(alias="X-Voucherify-Channel", include_in_schema=False)] = None,
     key: Annotated[str | None, Header(alias="Idempotency-Key", include_in_schema=False)] = None,
 ) -> Caller:
     """The authenticated caller of this request; the scope its path needs is checked here, for every route alike."""
-    recognise: Recognise = request.app.state.recognise
-    authorization = request.headers.get("authorization", "")
-    scheme, _, token = authorization.partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else None
-    found = await run_in_threadpool(recognise, app_id, app_token, bearer)
+    found = await _recognised(request, app_id, app_token, oauth.credentials if oauth else None)
     require_scope(found, request.scope["path"])
     idempotency = None
     if key is not None and request.method in {"POST", "PUT", "DELETE", "PATCH"}:
@@ -49,6 +78,18 @@ async def caller(
         request_id=request.scope["state"]["request_id"],
         idempotency=idempotency,
     )
+
+
+async def optional_caller(
+    request: Request,
+    app_id: Annotated[str | None, Security(app_id_scheme)],
+    app_token: Annotated[str | None, Security(app_token_scheme)],
+    oauth: Annotated[HTTPAuthorizationCredentials | None, Security(oauth_scheme)] = None,
+) -> Caller | None:
+    """The caller, or None without any credentials: for links that carry a token of their own."""
+    if not app_id and not app_token and oauth is None:
+        return None
+    return await caller(request, app_id, app_token, oauth)
 
 
 def require_scope(found: Caller, path: str) -> None:
@@ -71,11 +112,6 @@ def _idempotency(request: Request, key: str, body: bytes) -> Idempotency:
         )
     asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body
     return Idempotency(key, hashlib.sha256(asked).hexdigest())
-
-
-def unauthenticated() -> Caller:
-    """For routes that decide by themselves: always raises."""
-    raise Unauthenticated
 
 
 Calling = Annotated[Caller, Depends(caller)]

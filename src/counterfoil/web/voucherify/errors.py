@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -135,7 +136,15 @@ def answer(request: Request, error: CounterfoilError | RequestValidationError | 
     if error.resource_type is not None:
         body |= {"resource_id": error.resource_id, "resource_type": error.resource_type}
     headers = {"Retry-After": "1"} if status == 503 else None
+    if isinstance(error, RateLimited):
+        headers = {"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Retry": str(error.retry_at_s)}
     return Json(body, status_code=status, headers=headers)
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with an item of a body, as the sentence `details` would have."""
+    problem = error.errors()[0]
+    return _sentence("Payload", list(problem["loc"]), problem)
 
 
 def details(error: CounterfoilError) -> str:

@@ -1,0 +1,159 @@
+"""The body of an export request, as lenient as the vendor's own clients need (facts 1.8, 1.9).
+
+`order` may stand in `parameters` or beside it; conditions may be nested or flat, scalars or arrays; null is absent.
+What is echoed is what was asked, in one shape: nested conditions, a lower-case junction, no defaults filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from counterfoil.catalog.objects import OBJECTS
+from counterfoil.errors import InvalidInput
+from counterfoil.plan.fields import parse_order
+from counterfoil.plan.request import ExportRequest, Filter
+from counterfoil.web.voucherify.filter_form import echo_filters, read_filters
+
+FORMATS = ("csv", "jsonl", "parquet", "xlsx")
+HEADER_STYLES = ("names", "titles")
+PYTHON_CLIENT = "Python-SDK"
+
+_PARAMETERS: dict[str, Any] = {
+    "type": ["object", "null"],
+    "properties": {
+        "order": {"type": ["string", "null"]},
+        "fields": {"type": ["array", "null"], "items": {"type": "string"}},
+        "filters": {"type": ["object", "null"]},
+        "campaign_id": {"type": ["string", "null"]},
+        "format": {"enum": [*FORMATS, None]},
+        "header_style": {"enum": [*HEADER_STYLES, None]},
+        "split_rows": {"type": ["integer", "null"], "minimum": 1},
+        "split_bytes": {"type": ["integer", "null"], "minimum": 1},
+    },
+}
+SHORTCUT_BODY: dict[str, Any] = {"properties": {"parameters": _PARAMETERS, "order": {"type": ["string", "null"]}}}
+EXPORT_BODY: dict[str, Any] = {
+    "required": ["exported_object"],
+    "properties": {
+        "exported_object": {"enum": list(OBJECTS)},
+        "parameters": _PARAMETERS,
+        "order": {"type": ["string", "null"]},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request understood: neutral, with the echo of its parameters. campaign_id: only vouchers of that campaign."""
+
+    request: ExportRequest
+    echo: dict[str, Any]
+    campaign_id: str | None = None
+
+    def scoped(self, scope: Filter) -> ExportRequest:
+        """The request with what its path demands."""
+        return replace(self.request, scope=scope)
+
+
+def read(body: Mapping[str, Any] | None, exported_object: str | None = None) -> Asked:
+    """Understand a body; exported_object is given by shortcuts, else the body names it. Raises InvalidInput."""
+    body = body or {}
+    name = exported_object or _object_name(body)
+    parameters = _parameters(body)
+    fields = _fields(parameters.get("fields"))
+    order = _text(parameters, "order") or _text(body, "order", "")
+    filters = parameters.get("filters")
+    campaign_id = _text(parameters, "campaign_id") if name == "voucher" else None
+    request = ExportRequest(
+        object=name,
+        fields=fields,
+        order=parse_order(order) if order else None,
+        filter=read_filters(filters, ".parameters.filters"),
+        format=_choice(parameters, "format", FORMATS) or "csv",
+        header_style="titles" if _choice(parameters, "header_style", HEADER_STYLES) == "titles" else "names",
+        split_rows=_whole(parameters, "split_rows"),
+        split_bytes=_whole(parameters, "split_bytes"),
+    )
+    echo: dict[str, Any] = {}
+    if order:
+        echo["order"] = order
+    if fields:
+        echo["fields"] = list(fields)
+    if filters:
+        echo["filters"] = echo_filters(filters)
+    if campaign_id:
+        echo["campaign_id"] = campaign_id
+    extensions = ("format", "header_style", "split_rows", "split_bytes")
+    echo |= {key: parameters[key] for key in extensions if parameters.get(key) is not None}
+    return Asked(request, echo, campaign_id)
+
+
+def echo_with(echo: Mapping[str, Any], field: str, value: str, channel: str | None) -> dict[str, Any]:
+    """The echo with the condition that the path added (facts 1.8).
+
+    The documented form is `$in` with one value. The vendor's Python client refuses it in this one answer (facts 1.9,
+    6.6), so a caller that says it is that client is shown `$is`, which all of them accept.
+    """
+    condition = {"$is": value} if channel == PYTHON_CLIENT else {"$in": [value]}
+    filters = {**echo.get("filters", {}), field: {"conditions": condition}}
+    return {**echo, "filters": filters}
+
+
+def _object_name(body: Mapping[str, Any]) -> str:
+    name = body.get("exported_object")
+    if name is None:
+        raise InvalidInput("missing_property", "Payload must have required property 'exported_object'")
+    if name not in OBJECTS:
+        raise InvalidInput(
+            "invalid_export_object", "No such object", field=".exported_object", value=name, allowed=tuple(OBJECTS)
+        )
+    return str(name)
+
+
+def _parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    parameters = body.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise InvalidInput("invalid_type", "Property .parameters must be object")
+    return parameters
+
+
+def _fields(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InvalidInput("invalid_type", "Property .parameters.fields must be array")
+    for at, name in enumerate(value):
+        if not isinstance(name, str):
+            raise InvalidInput("invalid_type", f"Property .parameters.fields[{at}] must be string")
+    return tuple(value)
+
+
+def _text(source: Mapping[str, Any], name: str, path: str = ".parameters") -> str | None:
+    value = source.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidInput("invalid_type", f"Property {path}.{name} must be string")
+    return value
+
+
+def _choice(parameters: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if value not in allowed:
+        raise InvalidInput("invalid_choice", "Unknown", field=f".parameters.{name}", value=value, allowed=allowed)
+    return str(value)
+
+
+def _whole(parameters: Mapping[str, Any], name: str) -> int | None:
+    value = parameters.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidInput("invalid_type", f"Property .parameters.{name} must be a positive integer")
+    return value

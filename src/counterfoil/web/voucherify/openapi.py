@@ -1,0 +1,47 @@
+"""What Voucherify's routes say of themselves in our OpenAPI: the error object and the statuses every route can give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "title": "Error",
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {
+        "code": {"type": "integer", "description": "The HTTP status again"},
+        "key": {"type": "string"},
+        "message": {"type": "string"},
+        "details": {"type": "string"},
+        "request_id": {"type": ["string", "null"]},
+        "resource_id": {"type": ["string", "null"]},
+        "resource_type": {"type": ["string", "null"]},
+    },
+}
+BROKEN_BODY_SCHEMA: dict[str, Any] = {
+    "title": "Body parser error",
+    "type": "object",
+    "required": ["statusCode", "error", "message"],
+    "properties": {
+        "statusCode": {"type": "integer"},
+        "error": {"type": "string"},
+        "message": {"type": "string"},
+    },
+}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: _json("The request is wrong, or a rule refuses it", {"anyOf": [ERROR_SCHEMA, BROKEN_BODY_SCHEMA]}),
+    401: _json("No credentials, or wrong ones", ERROR_SCHEMA),
+    403: _json("The key or token may not do this", ERROR_SCHEMA),
+    404: _json("No such thing in this project", ERROR_SCHEMA),
+    409: _json("It collides with something that exists", ERROR_SCHEMA),
+    413: _json("The body is over the limit", BROKEN_BODY_SCHEMA),
+    429: _json("Too many requests", ERROR_SCHEMA),
+    503: _json("Something we depend on is away; try again", ERROR_SCHEMA),
+}
+"""Every error a route can give. Routes pass it as `responses=`."""
