@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from counterfoil.catalog.customers import CUSTOMER
 from counterfoil.catalog.exportable import Exportable
+from counterfoil.catalog.orders import ORDER
+from counterfoil.catalog.points import POINTS_EXPIRATION
+from counterfoil.catalog.products import PRODUCT, SKU
+from counterfoil.catalog.publications import PUBLICATION
+from counterfoil.catalog.redemptions import REDEMPTION
 from counterfoil.catalog.transactions import MOVEMENT, VOUCHER_TRANSACTIONS
+from counterfoil.catalog.vouchers import VOUCHER
 from counterfoil.errors import InvalidInput
 
-OBJECTS: dict[str, Exportable] = {each.name: each for each in (VOUCHER_TRANSACTIONS, MOVEMENT)}
+OBJECTS: dict[str, Exportable] = {
+    each.name: each
+    for each in (
+        *(VOUCHER, REDEMPTION, CUSTOMER, PUBLICATION, ORDER, POINTS_EXPIRATION, VOUCHER_TRANSACTIONS),
+        *(PRODUCT, SKU, MOVEMENT),
+    )
+}
+"""By name, in the order in which the vendor's errors list them; `movement` is our own."""
 
 
 def exportable(name: str) -> Exportable:

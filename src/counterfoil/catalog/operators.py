@@ -49,6 +49,7 @@ _STATES = frozenset({Kind.STATE})
 STATES = ("active", "expired", "before_start", "enabled", "disabled", "redeemed", "redeemable")
 """State words of a voucher, by its own flag, dates and use (decision 0005)."""
 
+_SWITCHES = {"enabled": frozenset({Kind.BOOLEAN}), "disabled": frozenset({Kind.BOOLEAN})}
 _NEAR = (
     "today",
     "tomorrow",
@@ -104,7 +105,7 @@ OPERATORS: tuple[Operator, ...] = (
     *(Operator(f"{word}_md", Takes.NOTHING, _TIMES) for word in _NEAR),
     *(Operator(name, Takes.DAYS, _TIMES) for name in _ANNIVERSARY_DAYS),
     Operator("is_years_ago", Takes.YEARS, _TIMES),
-    *(Operator(word, Takes.NOTHING, _STATES) for word in STATES),
+    *(Operator(word, Takes.NOTHING, _STATES | _SWITCHES.get(word, frozenset())) for word in STATES),
     Operator("at_or_after", Takes.VALUE, _TIMES),
     Operator("at_or_before", Takes.VALUE, _TIMES),
 )

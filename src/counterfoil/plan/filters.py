@@ -161,6 +161,8 @@ def _resolve(asked: _Asked) -> Condition:
             return _resolve_comparison(asked)
         case Takes.NOTHING if name in {"has_value", "is_unknown"}:
             return Condition(name)
+        case Takes.NOTHING if kind is Kind.BOOLEAN:
+            return Condition("in", (name == "enabled",))
         case _:
             return _resolve_time(asked)
 
