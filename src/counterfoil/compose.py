@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,12 +14,30 @@ from counterfoil.db.engine import Database
 from counterfoil.db.migrate import migrate, require_current
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import Unauthenticated
+from counterfoil.files.open import open_store
+from counterfoil.files.options import StoreOptions
+from counterfoil.files.store import Store
 from counterfoil.services.access import Access
 from counterfoil.services.core import Caller, Core
+from counterfoil.services.exports import ExportService
+from counterfoil.services.links import Links
+from counterfoil.services.oauth import OAuth
+from counterfoil.services.rates import Rates
 from counterfoil.settings import Settings
 from counterfoil.web.app import AppParts, create_app, set_request_threads
 from counterfoil.web.dialect import Dialect
 from counterfoil.web.voucherify import errors as voucherify_errors
+from counterfoil.web.voucherify import exports as exports_edge
+from counterfoil.web.voucherify import oauth as oauth_edge
+from counterfoil.web.voucherify.caller import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every use-case, for the dialects to stand on."""
+
+    exports: ExportService
+    oauth: OAuth
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +47,15 @@ class System:
     settings: Settings
     clock: Clock
     database: Database
+    store: Store
     core: Core
     access: Access
     services: Services
+    woken: threading.Event
+    """Set when this process has queued something for its workers."""
+
+    def start_workers(self) -> None:
+        """Begin to run exports and duties in this process."""
 
     def close(self) -> None:
         """Finish what was accepted, then let go of everything."""
@@ -38,27 +63,44 @@ class System:
         self.database.dispose()
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Every use-case, for the dialects to stand on."""
-
-
 def build(settings: Settings, clock: Clock | None = None) -> System:
     """Open the database (migrated), the store and the services."""
     clock = clock or SystemClock()
     database = Database(settings.database_url)
     migrate(database)
+    store = open_store(settings.files_url, store_options(settings), clock)
     core = Core(database, GroupWriter(database, clock), clock)
-    return System(settings, clock, database, core, Access(database, clock), _services(core))
+    woken = threading.Event()
+    services = _services(settings, core, store, woken)
+    return System(settings, clock, database, store, core, Access(database, clock), services, woken)
 
 
-def _services(core: Core) -> Services:
-    return Services()
+def store_options(settings: Settings) -> StoreOptions:
+    """What the store must know of the settings."""
+    return StoreOptions(
+        endpoint=settings.s3_endpoint or None,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key or None,
+        secret_key=settings.s3_secret_key or None,
+        allow_http=settings.s3_allow_http,
+    )
 
 
-def routers(services: Services) -> Sequence[APIRouter]:
+def _services(settings: Settings, core: Core, store: Store, woken: threading.Event) -> Services:
+    links = Links(core.database, core.clock, settings.download_ttl_s)
+    return Services(
+        exports=ExportService(core, store, links, woken.set),
+        oauth=OAuth(core.database, core.clock),
+    )
+
+
+def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
     """Every route of every dialect."""
-    return ()
+    redirect_ttl_s = settings.download_ttl_s if settings.download == "redirect" else None
+    return (
+        exports_edge.routes(services.exports, settings.public_url, redirect_ttl_s),
+        oauth_edge.routes(services.oauth),
+    )
 
 
 def build_app(system: System) -> FastAPI:
@@ -72,20 +114,25 @@ def build_app(system: System) -> FastAPI:
     app = create_app(
         AppParts(
             dialects=(Dialect("voucherify", ("/",), voucherify_errors.answer),),
-            routers=routers(system.services),
+            routers=routers(system.settings, system.services),
             clock=system.clock,
             ready=lambda: require_current(system.database),
             lifespan=lifespan,
         )
     )
-    app.state.recognise = lambda app_id, token, bearer: recognise(system.access, app_id, token, bearer)
+    app.state.gate = Gate(
+        lambda app_id, token, bearer: recognise(system.access, system.services.oauth, app_id, token, bearer),
+        Rates(system.clock, system.settings.rate_limit_per_min),
+    )
     return app
 
 
-def recognise(access: Access, app_id: str | None, app_token: str | None, bearer: str | None) -> Caller:
-    """The caller behind Voucherify's credentials."""
+def recognise(access: Access, oauth: OAuth, app_id: str | None, app_token: str | None, bearer: str | None) -> Caller:
+    """The caller behind Voucherify's credentials: an OAuth token, or an id and token pair."""
     if app_id and app_token:
         key = access.by_app_key(app_id, app_token)
         scopes = None if key.scopes is None else frozenset(key.scopes)
         return Caller(key.project, scopes, key_id=key.id)
+    if bearer:
+        return oauth.caller_of(bearer)
     raise Unauthenticated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -41,6 +42,14 @@ def routes(service: ExportService, public_url: str, redirect_ttl_s: int | None) 
     def base_url(request: Request) -> str:
         return public_url or str(request.base_url).rstrip("/")
 
+    _asking(router, service)
+    _looking(router, service, base_url, redirect_ttl_s)
+    _shortcuts(router, service)
+    _card_shortcuts(router, service)
+    return router
+
+
+def _asking(router: APIRouter, service: ExportService) -> None:
     @router.post("/v1/exports")
     def create(caller: Calling, body: ExportBody = None) -> Response:
         """Ask for an export of one of the objects."""
@@ -50,6 +59,21 @@ def routes(service: ExportService, public_url: str, redirect_ttl_s: int | None) 
             scope = only("campaign_id", asked.campaign_id)
         return _create(service, caller, asked, scope)
 
+    @router.delete("/v1/exports/{export_id}", status_code=204)
+    def delete(export_id: str, caller: Calling) -> Response:
+        """Remove an export; one that runs is stopped."""
+        service.delete(caller, export_id)
+        return no_content()
+
+    @router.get("/v1/exports/{export_id}/manifest")
+    def manifest(export_id: str, caller: Calling) -> Response:
+        """The signed manifest of a finished export; `counterfoil verify` checks it offline."""
+        return Json(service.manifest(caller, export_id))
+
+
+def _looking(
+    router: APIRouter, service: ExportService, base_url: Callable[[Request], str], redirect_ttl_s: int | None
+) -> None:
     @router.get("/v1/exports")
     def list_exports(
         request: Request,
@@ -84,27 +108,8 @@ def routes(service: ExportService, public_url: str, redirect_ttl_s: int | None) 
         file = service.download(designated, export_id, part)
         return send(request, service.store, file, media_type=MEDIA_TYPES[file.format], redirect_ttl_s=redirect_ttl_s)
 
-    @router.get("/v1/exports/{export_id}/manifest")
-    def manifest(export_id: str, caller: Calling) -> Response:
-        """The signed manifest of a finished export; `counterfoil verify` checks it offline."""
-        return Json(service.manifest(caller, export_id))
-
-    @router.delete("/v1/exports/{export_id}", status_code=204)
-    def delete(export_id: str, caller: Calling) -> Response:
-        """Remove an export; one that runs is stopped."""
-        service.delete(caller, export_id)
-        return no_content()
-
-    _shortcuts(router, service)
-    return router
-
 
 def _shortcuts(router: APIRouter, service: ExportService) -> None:
-    @router.post("/v1/vouchers/{code}/transactions/export")
-    def of_voucher(code: str, caller: Calling, body: ShortcutBody = None) -> Response:
-        """S1: the transactions of one card, by code or id."""
-        return _of_card(service, caller, body, code, None)
-
     @router.post("/v1/campaigns/{campaign_id}/transactions/export")
     def of_campaign(campaign_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
         """S2: the transactions of a campaign of cards, by id or name (seed 000)."""
@@ -114,16 +119,6 @@ def _shortcuts(router: APIRouter, service: ExportService) -> None:
     def of_programme(campaign_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
         """S3: the same under its older path."""
         return _of_campaign(service, caller, body, campaign_id)
-
-    @router.post("/v1/loyalties/members/{member_id}/transactions/export")
-    def of_member(member_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
-        """S5: the transactions of a loyalty card."""
-        return _of_card(service, caller, body, member_id, None)
-
-    @router.post("/v1/loyalties/{campaign_id}/members/{member_id}/transactions/export")
-    def of_campaign_member(campaign_id: str, member_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
-        """S4: the transactions of a loyalty card of that campaign."""
-        return _of_card(service, caller, body, member_id, campaign_id)
 
     @router.post("/v1/loyalties/{campaign_id}/points-expiration/export")
     def of_expirations(campaign_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
@@ -135,6 +130,23 @@ def _shortcuts(router: APIRouter, service: ExportService) -> None:
     def of_orders(caller: Calling, body: ShortcutBody = None) -> Response:
         """S7: orders."""
         return _create(service, caller, read(body, "order"), Filter())
+
+
+def _card_shortcuts(router: APIRouter, service: ExportService) -> None:
+    @router.post("/v1/vouchers/{code}/transactions/export")
+    def of_voucher(code: str, caller: Calling, body: ShortcutBody = None) -> Response:
+        """S1: the transactions of one card, by code or id."""
+        return _of_card(service, caller, body, code, None)
+
+    @router.post("/v1/loyalties/members/{member_id}/transactions/export")
+    def of_member(member_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
+        """S5: the transactions of a loyalty card."""
+        return _of_card(service, caller, body, member_id, None)
+
+    @router.post("/v1/loyalties/{campaign_id}/members/{member_id}/transactions/export")
+    def of_campaign_member(campaign_id: str, member_id: str, caller: Calling, body: ShortcutBody = None) -> Response:
+        """S4: the transactions of a loyalty card of that campaign."""
+        return _of_card(service, caller, body, member_id, campaign_id)
 
 
 def _of_campaign(service: ExportService, caller: Caller, body: dict[str, Any] | None, name: str) -> Response:
