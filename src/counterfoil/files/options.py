@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,8 @@ class StoreOptions:
 
     endpoint: where the server is (`https://s3.example.com`); None means Amazon's own for the region.
     link_endpoint: the server's address for those who follow links, where it differs from `endpoint`.
-    access_key, secret_key, session_token: whose requests these are; both keys empty: `credentials.py` looks for some.
+    access_key, secret_key, session_token: whose requests these are.
+    environment: Amazon's own variables (`AWS_…`), where keys are looked for when none are given.
     allow_http: allow an endpoint without TLS. ca_file: certificates (PEM) to trust besides the system's.
     part_size_bytes: how much of a file is gathered before it is sent. A file has at most 10,000 parts, so 16 MiB allow
     156 GiB a file. parallel_parts: how many parts of one file are on their way at once; a file being written holds at
@@ -40,6 +42,7 @@ class StoreOptions:
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     allow_http: bool = False
     ca_file: Path | None = None
     part_size_bytes: int = 16 * MIB

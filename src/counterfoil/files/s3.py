@@ -40,6 +40,8 @@ _OWNER_LENGTH = 24
 _OWNER_ATTRIBUTE = OWNER_HEADER.removeprefix("x-amz-meta-")
 _KEY_BYTES_MAX_S3 = 1024
 _LIST_PAGE = 1000
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_RANGE_NOT_SATISFIABLE = 416
 _POOL_THREADS_PER_FILE = 2
 
 
@@ -133,12 +135,18 @@ class S3Store:
         self.options = options
         self._url = f"s3://{bucket}/{folder}".removesuffix("/")
         self._requests = S3Requests(bucket, folder, options, clock, credentials)
-        self._objects = _objects(bucket, self._requests.endpoint.url, options, credentials)
+        self._credentials = credentials
+        self._client = _client(bucket, self._requests.endpoint.url, options, credentials)
         self._pool = ThreadPoolExecutor(_POOL_THREADS_PER_FILE * options.parallel_parts, "counterfoil-s3")
 
     @property
     def url(self) -> str:
         return self._url
+
+    @property
+    def _objects(self) -> Objects:
+        self._credentials()  # raises what is wrong with them in our words; obstore would in its own
+        return self._client
 
     def create(self, key: str, *, create_only: bool = True) -> StagedFile:
         return S3StagedFile(self, check_key(key), create_only=create_only)
@@ -180,20 +188,33 @@ class S3Store:
     def stream(
         self, key: str, start: int = 0, length: int | None = None, *, chunk_bytes: int = 1 << 20
     ) -> Iterator[bytes]:
-        size_bytes, tag = self._head(key)
-        end = range_end(size_bytes, start, length)
-        return self._chunks(key, tag, start, end, chunk_bytes)
+        range_end(0, start, length)
+        first, size_bytes, tag = self._first_block(check_key(key), start, length)
+        return self._chunks(key, tag, first, start, range_end(size_bytes, start, length), chunk_bytes)
 
-    def _chunks(self, key: str, tag: str | None, start: int, end: int, chunk_bytes: int) -> Iterator[bytes]:
-        step = max(chunk_bytes, READ_BYTES)
-        bounds = iter([(at, min(at + step, end)) for at in range(start, end, step)])
-        ahead = [self._pool.submit(self._block, key, tag, *first) for first in (next(bounds, None),) if first]
+    def _first_block(self, key: str, start: int, length: int | None) -> tuple[bytes, int, str | None]:
+        """The range's first block, with the size and tag of the whole file, in one request if there is such a block."""
+        wanted = READ_BYTES if length is None else min(length, READ_BYTES)
+        if wanted:
+            try:
+                found = obstore.get(self._objects, self._path(key), options={"range": (start, start + wanted)})
+                return found.bytes().to_bytes(), found.meta["size"], found.meta["e_tag"]
+            except (BaseError, OSError) as error:
+                if status_of(str(error)) != _RANGE_NOT_SATISFIABLE:
+                    raise self._mapped(error, key) from error
+        return b"", *self._head(key)
+
+    def _chunks(
+        self, key: str, tag: str | None, first: bytes, start: int, end: int, chunk_bytes: int
+    ) -> Iterator[bytes]:
+        bounds = iter([(at, min(at + READ_BYTES, end)) for at in range(start + len(first), end, READ_BYTES)])
+        ahead = [self._pool.submit(self._block, key, tag, *more) for more in (next(bounds, None),) if more]
         try:
+            yield from _sliced(first, chunk_bytes)
             while ahead:
-                block = memoryview(ahead.pop().result())
+                block = ahead.pop().result()
                 ahead = [self._pool.submit(self._block, key, tag, *more) for more in (next(bounds, None),) if more]
-                for at in range(0, len(block), chunk_bytes):
-                    yield bytes(block[at : at + chunk_bytes])
+                yield from _sliced(block, chunk_bytes)
         finally:
             for future in ahead:
                 future.cancel()
@@ -323,9 +344,19 @@ class S3Store:
     def _head(self, key: str) -> tuple[int, str | None]:
         try:
             found = obstore.head(self._objects, self._path(check_key(key)))
+        except FileNotFoundError:
+            return self._looked_for(key)
         except (BaseError, OSError) as error:
             raise self._mapped(error, key) from error
         return found["size"], found["e_tag"]
+
+    def _looked_for(self, key: str) -> tuple[int, str | None]:
+        """The same by GET, whose answer says whether the file is missing or the whole bucket: HEAD's has no words."""
+        try:
+            found = obstore.get(self._objects, self._path(key))
+        except (BaseError, OSError) as error:
+            raise self._mapped(error, key) from error
+        return found.meta["size"], found.meta["e_tag"]
 
     def _path(self, key: str) -> str:
         return self._requests.prefix + key
@@ -337,6 +368,15 @@ class S3Store:
         return NotFound("file", key) if status == 404 and not isinstance(mapped, Misconfigured) else mapped
 
 
+def _sliced(block: bytes, chunk_bytes: int) -> Iterator[bytes]:
+    if len(block) <= chunk_bytes:
+        if block:
+            yield block
+        return
+    for at in range(0, len(block), chunk_bytes):
+        yield block[at : at + chunk_bytes]
+
+
 def attachment(file_name: str) -> str:
     """The header Content-Disposition that offers a file for saving under `file_name` (RFC 6266, section 5)."""
     plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%' else "_" for letter in file_name)
@@ -345,7 +385,7 @@ def attachment(file_name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
-def _objects(bucket: str, endpoint_url: str, options: StoreOptions, credentials: Callable[[], Credentials]) -> Objects:
+def _client(bucket: str, endpoint_url: str, options: StoreOptions, credentials: Callable[[], Credentials]) -> Objects:
     timeout = datetime.timedelta(seconds=options.request_timeout_s)
     client: ClientConfig = {
         "allow_http": options.allow_http,
@@ -363,7 +403,9 @@ def _objects(bucket: str, endpoint_url: str, options: StoreOptions, credentials:
             "access_key_id": keys.access_key_id,
             "secret_access_key": keys.secret_access_key,
             "token": keys.session_token,
-            "expires_at": None,
+            "expires_at": None
+            if keys.expires_ms is None
+            else _EPOCH + datetime.timedelta(milliseconds=keys.expires_ms),
         }
 
     return Objects(

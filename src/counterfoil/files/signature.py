@@ -17,11 +17,12 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who signs. session_token: only for keys that were lent for a time."""
+    """Who signs. session_token: only for keys that were lent for a time, until `expires_ms`."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+    expires_ms: int | None = None
 
 
 def encoded_path(path: str) -> str:
