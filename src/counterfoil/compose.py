@@ -18,17 +18,25 @@ from counterfoil.files.open import open_store
 from counterfoil.files.options import StoreOptions
 from counterfoil.files.store import Store
 from counterfoil.services.access import Access
+from counterfoil.services.async_actions import AsyncActions
+from counterfoil.services.campaigns import CampaignService
+from counterfoil.services.campaigns import register as register_campaigns
 from counterfoil.services.core import Caller, Core
 from counterfoil.services.exports import ExportService
 from counterfoil.services.links import Links
 from counterfoil.services.oauth import OAuth
 from counterfoil.services.rates import Rates
+from counterfoil.services.voucher_imports import CAMPAIGN_IMPORT, VOUCHERS_IMPORT, VoucherImports
+from counterfoil.services.vouchers import VoucherService
 from counterfoil.settings import Settings
 from counterfoil.web.app import AppParts, create_app, set_request_threads
 from counterfoil.web.dialect import Dialect
+from counterfoil.web.voucherify import async_actions as actions_edge
+from counterfoil.web.voucherify import campaigns as campaigns_edge
 from counterfoil.web.voucherify import errors as voucherify_errors
 from counterfoil.web.voucherify import exports as exports_edge
 from counterfoil.web.voucherify import oauth as oauth_edge
+from counterfoil.web.voucherify import vouchers as vouchers_edge
 from counterfoil.web.voucherify.caller import Gate
 
 
@@ -38,6 +46,10 @@ class Services:
 
     exports: ExportService
     oauth: OAuth
+    campaigns: CampaignService
+    vouchers: VoucherService
+    voucher_imports: VoucherImports
+    actions: AsyncActions
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +100,18 @@ def store_options(settings: Settings) -> StoreOptions:
 
 def _services(settings: Settings, core: Core, store: Store, woken: threading.Event) -> Services:
     links = Links(core.database, core.clock, settings.download_ttl_s)
+    actions = AsyncActions(core)
+    register_campaigns(actions)
+    voucher_imports = VoucherImports(core, woken.set)
+    for action_type in (VOUCHERS_IMPORT, CAMPAIGN_IMPORT):
+        actions.register(action_type, voucher_imports)
     return Services(
         exports=ExportService(core, store, links, woken.set),
         oauth=OAuth(core.database, core.clock),
+        campaigns=CampaignService(core, woken.set),
+        vouchers=VoucherService(core),
+        voucher_imports=voucher_imports,
+        actions=actions,
     )
 
 
@@ -100,6 +121,9 @@ def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
     return (
         exports_edge.routes(services.exports, settings.public_url, redirect_ttl_s),
         oauth_edge.routes(services.oauth),
+        campaigns_edge.routes(services.campaigns, services.voucher_imports),
+        vouchers_edge.routes(services.vouchers, services.voucher_imports),
+        actions_edge.routes(services.actions),
     )
 
 

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from counterfoil.db.async_actions import UNFINISHED
 from counterfoil.db.schema import async_actions, campaigns, counters
 from counterfoil.db.unit import Unit
 from counterfoil.errors import NotFound
 
 Row = dict[str, Any]
-"""A campaign: every column of the table, and `generation_status`, the status of its latest making of vouchers."""
+"""A campaign: every column of the table, and the vendor's creation_status and vouchers_generation_status."""
 
-_rows = sa.select(*campaigns.c, async_actions.c.status.label("generation_status")).select_from(
-    campaigns.outerjoin(
-        async_actions,
-        (async_actions.c.project_id == campaigns.c.project_id) & (async_actions.c.id == campaigns.c.generation_id),
-    )
+_work = async_actions
+_sources = campaigns.outerjoin(
+    _work, (_work.c.project_id == campaigns.c.project_id) & (_work.c.id == campaigns.c.generation_id)
 )
+_running = _work.c.status.in_(UNFINISHED)
+_generates = _work.c.type == sa.literal("CAMPAIGN.VOUCHERS_GENERATE")
+# Making the campaign's first vouchers belongs to its creation; both were asked for at the same moment.
+_creates = _generates & (_work.c.created_at == campaigns.c.created_at)
+_creation_status = sa.case(
+    (_creates & _running, "IN_PROGRESS"),
+    (_creates & (_work.c.status == "FAILED"), "FAILED"),
+    (sa.not_(_generates) & _running, "MODIFYING"),
+    else_="DONE",
+).label("creation_status")
+_generation_status = sa.case(
+    (_generates & _running, "IN_PROGRESS"), (_generates & (_work.c.status == "FAILED"), "FAILED"), else_="DONE"
+).label("vouchers_generation_status")
+_rows = sa.select(*campaigns.c, _creation_status, _generation_status).select_from(_sources)
 _alive = campaigns.c.deleted_at.is_(None)
 _of_project = campaigns.c.project_id == sa.bindparam("project")
 _by_name = (
@@ -30,6 +44,21 @@ _by_name = (
     .order_by((campaigns.c.id == sa.bindparam("name")).desc())
     .limit(1)
 )
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignQuery:
+    """Which campaigns to list. order: created_at or updated_at, with a dash for descending. None does not matter.
+
+    creation_status: as in Row. is_referral_code: whether it is a referral programme.
+    """
+
+    limit: int = 10
+    page: int = 1
+    order: str = "-created_at"
+    campaign_type: str | None = None
+    creation_status: str | None = None
+    is_referral_code: bool | None = None
 
 
 def find_campaign(connection: Connection, project_id: int, name: str) -> Row | None:
@@ -45,6 +74,34 @@ def campaign_row(source: Unit | Connection, project_id: int, name: str) -> Row:
     if row is None:
         raise NotFound("campaign", name)
     return row
+
+
+def name_is_taken(connection: Connection, project_id: int, name: str) -> bool:
+    """Whether a live campaign has that name."""
+    wanted = (campaigns.c.project_id == project_id) & (campaigns.c.name == name) & _alive
+    return connection.execute(sa.select(sa.literal(1)).select_from(campaigns).where(wanted)).first() is not None
+
+
+def list_campaigns(connection: Connection, project_id: int, query: CampaignQuery) -> tuple[list[Row], int]:
+    """A page of the live campaigns that the query asks for, and how many there are in all."""
+    wanted = [campaigns.c.project_id == project_id, _alive]
+    if query.campaign_type is not None:
+        wanted.append(campaigns.c.campaign_type == query.campaign_type)
+    if query.creation_status is not None:
+        wanted.append(_creation_status.element == query.creation_status)
+    if query.is_referral_code is not None:
+        referral = campaigns.c.campaign_type == "REFERRAL_PROGRAM"
+        wanted.append(referral if query.is_referral_code else sa.not_(referral))
+    # A campaign never changed was last changed when it was made; iids settle ties, so that pages do not overlap.
+    key: Any = campaigns.c.created_at
+    if query.order.endswith("updated_at"):
+        key = sa.func.coalesce(campaigns.c.updated_at, campaigns.c.created_at)
+    direction = sa.desc if query.order.startswith("-") else sa.asc
+    page = _rows.where(*wanted).order_by(direction(key), direction(campaigns.c.iid))
+    page = page.limit(query.limit).offset((query.page - 1) * query.limit)
+    counted = sa.select(sa.func.count()).select_from(_sources).where(*wanted)
+    total = int(connection.execute(counted).scalar_one())
+    return [dict(row) for row in connection.execute(page).mappings()], total
 
 
 def expiration_rules(connection: Connection, project_id: int, campaign_id: str | None) -> Mapping[str, Any] | None:

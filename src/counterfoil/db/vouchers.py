@@ -99,14 +99,41 @@ def delete_vouchers(connection: Connection, project_id: int, ids: Sequence[str],
     return deleted
 
 
-def ids_of_campaign(connection: Connection, project_id: int, campaign_id: str, limit: int) -> list[str]:
-    """Up to `limit` ids of the campaign's live vouchers."""
-    statement = (
-        sa.select(vouchers.c.id)
-        .where(vouchers.c.project_id == project_id, vouchers.c.campaign_id == campaign_id, _alive)
-        .limit(limit)
+Place = tuple[int, str]
+"""Where a walk through a campaign's vouchers stands: the last one's created_at (ms) and id."""
+
+
+def walk_campaign(
+    connection: Connection, project_id: int, campaign_id: str, after: Place | None, limit: int
+) -> list[Place]:
+    """The next vouchers of the campaign in the order of their making, live ones only; the last is where to go on."""
+    statement = sa.select(vouchers.c.created_at, vouchers.c.id).where(
+        vouchers.c.project_id == project_id, vouchers.c.campaign_id == campaign_id, _alive
     )
-    return list(connection.execute(statement).scalars())
+    if after is not None:
+        created_at, voucher_id = after
+        later = (vouchers.c.created_at > created_at) | (
+            (vouchers.c.created_at == created_at) & (vouchers.c.id > voucher_id)
+        )
+        statement = statement.where(vouchers.c.created_at >= created_at, later)
+    statement = statement.order_by(vouchers.c.created_at, vouchers.c.id).limit(limit)
+    return [(row.created_at, row.id) for row in connection.execute(statement)]
+
+
+def update_unused(connection: Connection, project_id: int, ids: Sequence[str], values: Mapping[str, Any]) -> int:
+    """Set columns of those of the vouchers that are not published, held or redeemed; returns how many."""
+    changed = 0
+    for chunk in _chunks(ids):
+        statement = (
+            vouchers.update()
+            .where(vouchers.c.project_id == project_id, vouchers.c.id.in_(chunk), _alive)
+            .where(
+                vouchers.c.publications_count == 0, vouchers.c.redeemed_quantity == 0, vouchers.c.holder_id.is_(None)
+            )
+            .values(**values)
+        )
+        changed += connection.execute(statement).rowcount
+    return changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from counterfoil.db.schema.base import amount, document, flag, instant, metadata, project_key, text_id
 
 # iid and the currency_ columns are how the Altcraft dialect names a loyalty programme and its points.
-# vouchers_count is how many live vouchers the campaign has; generation_id is the async action that last made some.
+# vouchers_count is how many live vouchers the campaign has; generation_id is the async action that last made or changed some.
 campaigns = sa.Table(
     "campaigns",
     metadata,
