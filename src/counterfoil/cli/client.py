@@ -8,11 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from counterfoil.clock import Clock, SystemClock
 from counterfoil.errors import CounterfoilError, Unavailable
@@ -38,27 +39,34 @@ class Client:
         return self._call("POST", path, body)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, self._headers, method=method)
-        try:
-            with urllib.request.urlopen(request) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            raise CounterfoilError("refused", f"{method} {path}: {error.code} {error.read().decode()}") from error
+        with self._connected() as connection:
+            connection.request(method, path, None if body is None else json.dumps(body).encode(), self._headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        if answer.status >= 300:
+            raise CounterfoilError("refused", f"{method} {path}: {answer.status} {content.decode()}")
+        return json.loads(content)
 
-    def download(self, url: str, path: Path) -> Iterator[tuple[int, int | None]]:
-        """Fetch a file in chunks, yielding (bytes so far, size in bytes); compares the digest the server announces."""
-        digest, done = hashlib.sha256(), 0
-        with urllib.request.urlopen(urllib.request.Request(url, headers=self._headers)) as answer, path.open("wb") as out:
-            length = answer.headers["Content-Length"]
-            size = None if length is None else int(length)
+    def download(self, url: str, path: Path) -> Iterator[tuple[int, int]]:
+        """Fetch a file in chunks, yielding (bytes so far, size in bytes). Raises when it arrives cut or altered."""
+        parts, digest, done = urlsplit(url), hashlib.sha256(), 0
+        with self._connected() as connection, path.open("wb") as out:
+            connection.request("GET", f"{parts.path}?{parts.query}", headers=self._headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise CounterfoilError("refused", f"GET {url}: {answer.status} {answer.read().decode()}")
+            size = int(answer.headers["Content-Length"])
             while chunk := answer.read(_CHUNK_BYTES):
                 out.write(chunk)
                 digest.update(chunk)
                 done += len(chunk)
                 yield done, size
-            if size is not None and done != size:
-                raise CounterfoilError("download_cut", f"{done} of {size} bytes of {url} arrived; download it again")
+        if done != size or f'"{digest.hexdigest()}"' != answer.headers["ETag"]:
+            raise CounterfoilError("download_damaged", f"{url} arrived cut or altered; download it again")
+
+    def _connected(self) -> closing[HTTPConnection]:
+        parts = urlsplit(self._url)
+        return closing(HTTPConnection(parts.hostname or "", parts.port))
 
 
 class ServerProcess:
@@ -74,12 +82,14 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ServerProcess:
-        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self._command, stderr=subprocess.DEVNULL)  # noqa: S603  our own command, no shell
         deadline_s = self._clock.monotonic_s() + _START_WITHIN_S
         while not self._ready():
             if self._process.poll() is not None or self._clock.monotonic_s() > deadline_s:
                 self.__exit__()
-                raise Unavailable("server_did_not_start", f"It did not start; try it by hand: {' '.join(self._command)}")
+                raise Unavailable(
+                    "server_did_not_start", f"It did not start; try it by hand: {' '.join(self._command)}"
+                )
             self._clock.sleep_s(_ASK_EVERY_S)
         return self
 
@@ -90,7 +100,6 @@ class ServerProcess:
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health/ready") as answer:
-                return answer.status == 200
-        except OSError:
+            return Client(self.url, "", "").get("/health/ready") == {"status": "ready"}
+        except (OSError, CounterfoilError):
             return False

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from counterfoil import log, settings as settings_table
+from counterfoil import log
+from counterfoil import settings as settings_table
 from counterfoil.cli import panel as purchases
 from counterfoil.cli.chains import check_file
 from counterfoil.cli.client import Client, ServerProcess
@@ -24,14 +25,19 @@ from counterfoil.cli.replay import (
 )
 from counterfoil.clock import SystemClock
 from counterfoil.compose import System, build
-from counterfoil.domain import cards
-from counterfoil.domain.cards import Card, CardKind
+from counterfoil.db.unit import Unit
+from counterfoil.domain.customers import CustomerDraft
+from counterfoil.domain.vouchers import VoucherDraft, VoucherType
 from counterfoil.errors import CounterfoilError
 from counterfoil.services.core import Caller
+from counterfoil.services.customers import upsert_customer
+from counterfoil.services.issuing import insert_vouchers
 
 PROJECT = "demo"
 LOYALTY = "Grocery points"
 GIFT = "Grocery gift cards"
+START_MS = 1_483_228_800_000
+"""2017-01-01T00:00:00Z, when the panel begins."""
 QUICK_ONE_IN = 12
 FIELDS = ["id", "type", "voucher_id", "amount", "balance", "created_at", "source", "reason", "related_transaction_id"]
 _CARDS_PER_PIECE = 500
@@ -97,6 +103,35 @@ def _prepare(system: System, panel: purchases.Panel, console: Console) -> tuple[
             _make_cards(system, caller, loyalty, gift, panel.households[at : at + _CARDS_PER_PIECE])
             progress.advance(bar, 2 * len(panel.households[at : at + _CARDS_PER_PIECE]))
     return loyalty["id"], keys
+
+
+def _make_cards(
+    system: System, caller: Caller, loyalty: dict[str, Any], gift: dict[str, Any], households: tuple[int, ...]
+) -> None:
+    """A customer with a points card and a gift card for each household."""
+
+    def work(unit: Unit) -> None:
+        # The programme starts with the year of the baskets.
+        moment, unit.now_ms = unit.now_ms, START_MS
+        drafts: list[VoucherDraft] = []
+        for household in households:
+            holder = upsert_customer(unit, CustomerDraft(source_id=f"household-{household}"))["id"]
+            points = VoucherDraft(
+                VoucherType.LOYALTY, loyalty_code(household), campaign_id=loyalty["id"], holder_id=holder
+            )
+            money = VoucherDraft(
+                VoucherType.GIFT,
+                gift_code(household),
+                campaign_id=gift["id"],
+                holder_id=holder,
+                opening=GIFT_OPENING_CENTS,
+                gift_effect="APPLY_TO_ORDER",
+            )
+            drafts += [points, money]
+        insert_vouchers(unit, drafts)
+        unit.now_ms = moment
+
+    system.core.write(caller, work)
 
 
 def _replay(system: System, panel: purchases.Panel, console: Console) -> None:

@@ -13,7 +13,8 @@ from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from counterfoil import log, settings as settings_table
+from counterfoil import log
+from counterfoil import settings as settings_table
 from counterfoil.compose import System, build, build_app
 from counterfoil.errors import CounterfoilError
 from counterfoil.settings import Settings

@@ -45,13 +45,15 @@ class _Mark:
 
 
 class Unit:
-    """What a piece of work sees: the connection, the project, one moment of time, and the cards."""
+    """What a piece of work sees: the connection, the project, one moment of time, and the cards.
+
+    now_ms is the moment everything is posted at. Work that replays the past may set it, and puts it back when done.
+    """
 
     def __init__(self, connection: Connection, project_id: int, now_ms: int) -> None:
         self._connection = connection
         self.project_id = project_id
         self.now_ms = now_ms
-        self.today = iso_date(now_ms)
         self._cards: dict[str, tuple[Card, Card]] = {}  # as the database has it, as the unit has it
         self._codes: dict[str, str] = {}
         self._rows: list[dict[str, Any]] = []
@@ -59,6 +61,18 @@ class Unit:
         self._seq_stored: int | None = None
         self._mark: _Mark | None = None
         self._savepoint: NestedTransaction | None = None
+
+    @property
+    def today(self) -> str:
+        """The UTC date of the unit's moment."""
+        return iso_date(self.now_ms)
+
+    @property
+    def last_seq(self) -> int:
+        """The last movement number given in the project, by this unit or before it."""
+        self._lock()
+        assert self._seq is not None
+        return self._seq
 
     # -- work of several callers ------------------------------------------------------------------------------------
 
@@ -132,6 +146,14 @@ class Unit:
     def sql(self) -> Connection:
         """The connection, with every pending balance change written. What is executed here is undone if the work fails."""
         self.flush()
+        return self._connection
+
+    @property
+    def peek(self) -> Connection:
+        """The same connection as it stands, pending balance changes not written, so that a group stays a few statements.
+
+        Only to look, and only at what balance changes do not touch: campaigns, rules, rewards, customers.
+        """
         return self._connection
 
     def flush(self) -> None:

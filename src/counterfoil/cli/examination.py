@@ -1,0 +1,101 @@
+"""`counterfoil doctor`: look at the database, the store, the clocks and the ledger, and say what to do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rich.console import Console
+
+from counterfoil import settings as settings_table
+from counterfoil.clock import Clock, SystemClock
+from counterfoil.compose import store_options
+from counterfoil.db import soundness
+from counterfoil.db.duties import database_now_ms
+from counterfoil.db.engine import Database
+from counterfoil.db.migrate import migrate as run_migrations
+from counterfoil.db.migrate import schema_state
+from counterfoil.errors import CounterfoilError
+from counterfoil.files.open import open_store
+from counterfoil.files.store import Store
+
+CLOCK_SKEW_MAX_MS = 2_000
+"""Leases live by the database's clock and links by this machine's; more than this apart is worth mending."""
+
+
+def examine(given: dict[str, Any], *, migrate: bool) -> int:
+    """Print a line for each check; returns 0 when all is well, 1 otherwise."""
+    console = Console(highlight=False)
+    settings = settings_table.load(given)
+    clock = SystemClock()
+    database = Database(settings.database_url)
+    store = open_store(settings.files_url, store_options(settings), clock)
+    if migrate:
+        run_migrations(database)
+    checks: tuple[tuple[str, Callable[[], Iterator[str]]], ...] = (
+        ("database and schema", lambda: _schema(database)),
+        ("clock", lambda: _clock(database, clock)),
+        ("store", lambda: _store(store)),
+        ("ledger", lambda: _ledger(database)),
+        ("files of finished exports", lambda: _files(database, store)),
+    )
+    wrong = 0
+    for name, check in checks:
+        found = _run(check)
+        wrong += len(found)
+        console.print(f"{'[green]ok  [/green]' if not found else '[red]BAD [/red]'} {name}")
+        for finding in found:
+            console.print(f"     {finding}", markup=False)
+    console.print("all is well" if not wrong else f"{wrong} finding(s)")
+    return 1 if wrong else 0
+
+
+def _run(check: Callable[[], Iterator[str]]) -> list[str]:
+    """A check's findings; one that cannot be made is a finding itself."""
+    try:
+        return list(check())
+    except CounterfoilError as error:
+        return [error.message]
+
+
+def _schema(database: Database) -> Iterator[str]:
+    state = schema_state(database)
+    if state.at is not None and not state.known:
+        yield f"the schema is {state.at}, newer than this version knows ({state.head}); install a newer Counterfoil"
+    elif not state.current:
+        yield f"the schema is {state.at or 'missing'}, this version needs {state.head}; run `counterfoil doctor --migrate`"
+
+
+def _clock(database: Database, clock: Clock) -> Iterator[str]:
+    with database.read() as connection:
+        skew_ms = database_now_ms(connection) - clock.now_ms()
+    if abs(skew_ms) > CLOCK_SKEW_MAX_MS:
+        yield f"the database's clock is {skew_ms / 1000:+.1f} s off this machine's; set both by the same time server"
+
+
+def _store(store: Store) -> Iterator[str]:
+    store.check()
+    yield from ()
+
+
+def _ledger(database: Database) -> Iterator[str]:
+    with database.read() as connection:
+        yield from soundness.findings(connection)
+
+
+def _files(database: Database, store: Store) -> Iterator[str]:
+    with database.read() as connection:
+        finished = list(soundness.finished_exports(connection))
+    for export_id, file in finished:
+        key = str(file["key"])
+        try:
+            size = store.size_bytes(key)
+        except CounterfoilError as error:
+            yield f"export {export_id}: {error.message}; ask for the export again"
+            continue
+        digest = hashlib.sha256()
+        for chunk in store.stream(key):
+            digest.update(chunk)
+        if size != file["bytes"] or digest.hexdigest() != file["sha256"]:
+            yield f"export {export_id}: {key} is damaged (its bytes are not those recorded); ask for the export again"
