@@ -90,6 +90,13 @@ _SAME_KEY: Mapping[str, tuple[int, str]] = {
     "missing_parameters": (400, "Missing parameters"),
 }
 
+# Operators that other dialects need and this one does not spell.
+NEUTRAL_ONLY = frozenset({"at_or_after", "at_or_before"})
+_FILTER_FORM = (
+    "Property .parameters.filters should match either `filters[${field}][conditions][${condition}][${index}]` or "
+    "`filters[${field}][conditions][${condition}]` format"
+)
+
 _TYPE_WORDS: Mapping[str, str] = {
     "int_type": "must be integer",
     "int_parsing": "must be integer",
@@ -151,6 +158,9 @@ def details(error: CounterfoilError) -> str:
     """The sentence for `details`: what is wrong, where, and what would be right."""
     if error.code == "invalid_export_fields" and error.allowed is not None:
         return f"Unsupported field used. Allowed fields: {', '.join(error.allowed)}"
+    if error.code == "invalid_filter_operator" and error.allowed is not None:
+        conditions = ", ".join(f"${name}" for name in error.allowed if name not in NEUTRAL_ONLY)
+        return f"{_FILTER_FORM} and condition must be one of: {conditions}"
     if error.allowed is not None and error.field is not None:
         return f"Property {_dotted(error.field)} should be equal to one of the allowed values [ {', '.join(error.allowed)} ]"
     return error.message
