@@ -124,6 +124,9 @@ def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
         campaigns_edge.routes(services.campaigns, services.voucher_imports),
         vouchers_edge.routes(services.vouchers, services.voucher_imports),
         actions_edge.routes(services.actions),
+        # These two take every path below theirs that is not taken before: they stay last.
+        campaigns_edge.name_routes(services.campaigns),
+        vouchers_edge.code_routes(services.vouchers),
     )
 
 

@@ -9,10 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from counterfoil.catalog.campaigns import CAMPAIGN
+from counterfoil.catalog.kinds import Kind
 from counterfoil.db.async_actions import UNFINISHED
+from counterfoil.db.exportables import EVERYTHING, filter_value
+from counterfoil.db.filters import StateParts, compile_filter
 from counterfoil.db.schema import async_actions, campaigns, counters
 from counterfoil.db.unit import Unit
 from counterfoil.errors import NotFound
+from counterfoil.plan.request import Filter
 
 Row = dict[str, Any]
 """A campaign: every column of the table, and the vendor's creation_status and vouchers_generation_status."""
@@ -35,6 +40,7 @@ _generation_status = sa.case(
     (_generates & _running, "IN_PROGRESS"), (_generates & (_work.c.status == "FAILED"), "FAILED"), else_="DONE"
 ).label("vouchers_generation_status")
 _rows = sa.select(*campaigns.c, _creation_status, _generation_status).select_from(_sources)
+_is_referral = campaigns.c.campaign_type == sa.literal("REFERRAL_PROGRAM")
 _alive = campaigns.c.deleted_at.is_(None)
 _of_project = campaigns.c.project_id == sa.bindparam("project")
 _by_name = (
@@ -50,7 +56,7 @@ _by_name = (
 class CampaignQuery:
     """Which campaigns to list. order: created_at or updated_at, with a dash for descending. None does not matter.
 
-    creation_status: as in Row. is_referral_code: whether it is a referral programme.
+    creation_status: as in Row. is_referral_code: whether it is a referral programme. filter: resolved, over CAMPAIGN.
     """
 
     limit: int = 10
@@ -59,6 +65,7 @@ class CampaignQuery:
     campaign_type: str | None = None
     creation_status: str | None = None
     is_referral_code: bool | None = None
+    filter: Filter = EVERYTHING
 
 
 def find_campaign(connection: Connection, project_id: int, name: str) -> Row | None:
@@ -90,8 +97,11 @@ def list_campaigns(connection: Connection, project_id: int, query: CampaignQuery
     if query.creation_status is not None:
         wanted.append(_creation_status.element == query.creation_status)
     if query.is_referral_code is not None:
-        referral = campaigns.c.campaign_type == "REFERRAL_PROGRAM"
-        wanted.append(referral if query.is_referral_code else sa.not_(referral))
+        wanted.append(_is_referral if query.is_referral_code else sa.not_(_is_referral))
+    if query.filter.fields:
+        wanted.append(
+            compile_filter(query.filter, CAMPAIGN, {each.field: _value(each.field) for each in query.filter.fields})
+        )
     # A campaign never changed was last changed when it was made; iids settle ties, so that pages do not overlap.
     key: Any = campaigns.c.created_at
     if query.order.endswith("updated_at"):
@@ -102,6 +112,23 @@ def list_campaigns(connection: Connection, project_id: int, query: CampaignQuery
     counted = sa.select(sa.func.count()).select_from(_sources).where(*wanted)
     total = int(connection.execute(counted).scalar_one())
     return [dict(row) for row in connection.execute(page).mappings()], total
+
+
+def _value(name: str) -> Any:
+    field = CAMPAIGN.field(name)
+    assert field is not None, name
+    if name == "campaign_status":
+        return _creation_status.element
+    if name == "is_referral_code":
+        return _is_referral
+    if field.kind is Kind.STATE:
+        # What a campaign's state depends on; the rest of a voucher's is set so that it does not matter.
+        none = sa.cast(sa.null(), sa.BigInteger)
+        return StateParts(
+            active=campaigns.c.active, start_date=campaigns.c.start_date, expiration_date=campaigns.c.expiration_date,
+            quantity=none, redeemed=sa.literal(0), balance=sa.literal(0), type=sa.literal("DISCOUNT_VOUCHER"),
+        )  # fmt: skip
+    return filter_value(field, {"": campaigns})
 
 
 def expiration_rules(connection: Connection, project_id: int, campaign_id: str | None) -> Mapping[str, Any] | None:

@@ -9,9 +9,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from counterfoil.db.exportables import EVERYTHING, Rows, matching_rows
+from counterfoil.db.expressions import bytewise
 from counterfoil.db.schema import buckets, campaigns, customers, pending_points, vouchers
 from counterfoil.db.unit import Unit
 from counterfoil.errors import NotFound
+from counterfoil.plan.request import Filter
 
 Row = dict[str, Any]
 """A voucher: every column of the table, and `campaign`, the campaign's name."""
@@ -141,7 +144,7 @@ class VoucherQuery:
     """Which vouchers to list. order: one of ORDERS, with a dash for descending. Bounds in ms, both exclusive.
 
     customer: the holder's id or source id. campaign: a name. Everything that is None does not matter; ids and code are
-    exact.
+    exact. filter: resolved.
     """
 
     limit: int = 10
@@ -157,18 +160,20 @@ class VoucherQuery:
     created_before: int | None = None
     updated_after: int | None = None
     updated_before: int | None = None
+    filter: Filter = EVERYTHING
 
 
 def list_vouchers(connection: Connection, project_id: int, query: VoucherQuery) -> tuple[list[Row], int]:
     """A page of the live vouchers that the query asks for, and how many there are in all."""
-    wanted = sa.and_(vouchers.c.project_id == project_id, _alive, *_conditions(project_id, query))
+    wanted = sa.and_(
+        matching_rows("voucher", Rows(project_id, filter=query.filter)), _alive, *_conditions(project_id, query)
+    )
     name = query.order.removeprefix("-")
     # A voucher never changed was last changed when it was made; ids settle ties, so that pages do not overlap.
     key: Any = (
         sa.func.coalesce(vouchers.c.updated_at, vouchers.c.created_at) if name == "updated_at" else vouchers.c[name]
     )
-    if name == "code" and connection.dialect.name == "postgresql":
-        key = sa.collate(key, "C")
+    key = bytewise(key) if name == "code" else key
     direction = sa.desc if query.order.startswith("-") else sa.asc
     page = _rows.where(wanted).order_by(direction(key), direction(vouchers.c.id))
     page = page.limit(query.limit).offset((query.page - 1) * query.limit)

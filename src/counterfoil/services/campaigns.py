@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from counterfoil.catalog.campaigns import CAMPAIGN
 from counterfoil.db import campaigns, vouchers
 from counterfoil.db.campaigns import CampaignQuery, Row
 from counterfoil.db.unit import Unit
@@ -17,6 +19,7 @@ from counterfoil.domain.campaigns import (
 )
 from counterfoil.errors import Conflict
 from counterfoil.ids import random_id
+from counterfoil.plan.filters import resolve
 from counterfoil.services import generation
 from counterfoil.services.async_actions import AsyncActions, enqueue
 from counterfoil.services.core import Caller, Core
@@ -77,7 +80,8 @@ class CampaignService:
             return campaigns.campaign_row(connection, caller.project_id, name)
 
     def list_campaigns(self, caller: Caller, query: CampaignQuery) -> tuple[list[Row], int]:
-        """A page of campaigns, and how many there are in all."""
+        """A page of campaigns, and how many there are in all. Raises InvalidInput for a filter that cannot be."""
+        query = replace(query, filter=resolve(query.filter, CAMPAIGN, now_ms=self._core.clock.now_ms()))
         with self._core.read() as connection:
             return campaigns.list_campaigns(connection, caller.project_id, query)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from counterfoil.catalog.objects import exportable
 from counterfoil.db import campaigns, vouchers
 from counterfoil.db.unit import Unit
 from counterfoil.db.vouchers import Row, VoucherQuery
@@ -13,6 +15,7 @@ from counterfoil.domain.campaigns import template_of
 from counterfoil.domain.cards import Card, CardKind, Origin
 from counterfoil.domain.vouchers import VoucherDraft, VoucherType, check_discount, check_period, draft_of
 from counterfoil.errors import InvalidInput, Refused
+from counterfoil.plan.filters import resolve
 from counterfoil.services.core import Caller, Core
 from counterfoil.services.issuing import insert_voucher
 
@@ -47,7 +50,9 @@ class VoucherService:
             return vouchers.with_points(connection, caller.project_id, [row])[0]
 
     def list_vouchers(self, caller: Caller, query: VoucherQuery) -> tuple[list[Row], int]:
-        """A page of vouchers, and how many there are in all."""
+        """A page of vouchers, and how many there are in all. Raises InvalidInput for a filter that cannot be."""
+        resolved = resolve(query.filter, exportable("voucher"), now_ms=self._core.clock.now_ms())
+        query = replace(query, filter=resolved)
         with self._core.read() as connection:
             rows, total = vouchers.list_vouchers(connection, caller.project_id, query)
             return vouchers.with_points(connection, caller.project_id, rows), total
@@ -117,7 +122,7 @@ def points_expire_on(unit: Unit, card: Card) -> str | None:
     """The last day of use (ISO date) of points that the card gets today by its programme's rules; None for never."""
     if card.kind is CardKind.GIFT or card.campaign_id is None:
         return None
-    rules = campaigns.expiration_rules(unit.sql, unit.project_id, card.campaign_id)
+    rules = campaigns.expiration_rules(unit.peek, unit.project_id, card.campaign_id)
     return expiry.last_day(rules, unit.today)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -17,6 +17,7 @@ from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Who
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.campaign_views import campaign
 from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.views import page_of
 from counterfoil.web.voucherify.voucher_bodies import (
     CampaignVoucherBody,
@@ -113,23 +114,63 @@ def _said(body: RequestBody, *but: str) -> dict[str, Any]:
     return body.model_dump(exclude_none=True, exclude=set(but))
 
 
+# Names may hold slashes, which a client's percent-encoding does not keep from being read as path. A route for the bare
+# name therefore takes whatever no other route of these paths has taken: `name_routes` come last of all.
+_ONE = "/v1/campaigns/{name:path}"
+
+
 def routes(service: CampaignService, imports: VoucherImports) -> APIRouter:
-    """Every campaign route except transactions, exports and CSV files."""
+    """Campaign routes without a name in the path, and those with something behind the name."""
     router = APIRouter(tags=["campaigns"], responses=ERRORS)
-    _campaigns(router, service)
-    _switches(router, service)
+    _listing(router, service)
     _vouchers(router, service, imports)
-    return router
 
-
-def _campaigns(router: APIRouter, service: CampaignService) -> None:
     @router.post("/v1/campaigns")
     def create(caller: Calling, body: CampaignBody) -> Response:
         """Make a campaign; its vouchers are there at once when they are few, else they are made in the background."""
         return Json(campaign(service.create(caller, body.given(), vouchers_count=body.vouchers_count or 0)))
 
+    @router.post(f"{_ONE}/enable")
+    def enable(caller: Calling, name: Text) -> Response:
+        """Let the campaign's vouchers be used."""
+        service.set_active(caller, name, active=True)
+        return Json({})
+
+    @router.post(f"{_ONE}/disable")
+    def disable(caller: Calling, name: Text) -> Response:
+        """Let the campaign's vouchers not be used."""
+        service.set_active(caller, name, active=False)
+        return Json({})
+
+    return router
+
+
+def name_routes(service: CampaignService) -> APIRouter:
+    """The routes of one campaign by id or name; to be asked after every other route under /v1/campaigns."""
+    router = APIRouter(tags=["campaigns"], responses=ERRORS)
+
+    @router.get(_ONE)
+    def get(caller: Calling, name: Text) -> Response:
+        """The campaign with that id or name."""
+        return Json(campaign(service.get(caller, name)))
+
+    @router.put(_ONE)
+    def update(caller: Calling, name: Text, body: Annotated[CampaignUpdateBody | None, Body()] = None) -> Response:
+        """Change a campaign and its vouchers that are not published or redeemed yet."""
+        return Json(campaign(service.update(caller, name, (body or CampaignUpdateBody()).given())))
+
+    @router.delete(_ONE, status_code=202)
+    def delete(caller: Calling, name: Text, force: bool = False) -> Response:
+        """Remove a campaign, and its vouchers in the background. Movements stay in the ledger, forced or not."""
+        return Json({"async_action_id": service.delete(caller, name)}, status_code=202)
+
+    return router
+
+
+def _listing(router: APIRouter, service: CampaignService) -> None:
     @router.get("/v1/campaigns")
     def list_campaigns(
+        request: Request,
         caller: Calling,
         limit: Annotated[int, Query(ge=1, le=100)] = 10,
         page: Annotated[int, Query(ge=1, le=100)] = 1,
@@ -140,47 +181,18 @@ def _campaigns(router: APIRouter, service: CampaignService) -> None:
         expand: Annotated[str | None, Query(description="Accepted; there are no categories to expand")] = None,
     ) -> Response:
         """Campaigns of the project, newest first unless said otherwise."""
-        query = CampaignQuery(limit, page, order, campaign_type, campaign_status, is_referral_code)
+        query = CampaignQuery(
+            limit, page, order, campaign_type, campaign_status, is_referral_code, read_query_filters(request)
+        )
         rows, total = service.list_campaigns(caller, query)
         return Json(page_of("campaigns", [campaign(row) for row in rows], total))
 
-    @router.get("/v1/campaigns/{name}")
-    def get(caller: Calling, name: str) -> Response:
-        """The campaign with that id or name."""
-        return Json(campaign(service.get(caller, name)))
-
-    @router.put("/v1/campaigns/{name}")
-    def update(caller: Calling, name: str, body: Annotated[CampaignUpdateBody | None, Body()] = None) -> Response:
-        """Change a campaign and its vouchers that are not published or redeemed yet."""
-        return Json(campaign(service.update(caller, name, (body or CampaignUpdateBody()).given())))
-
-    @router.delete("/v1/campaigns/{name}", status_code=202)
-    def delete(caller: Calling, name: str, force: bool = False) -> Response:
-        """Remove a campaign, and its vouchers in the background. Movements stay in the ledger, forced or not."""
-        return Json({"async_action_id": service.delete(caller, name)}, status_code=202)
-
-
-def _switches(router: APIRouter, service: CampaignService) -> None:
-    @router.post("/v1/campaigns/{name}/enable")
-    def enable(caller: Calling, name: str) -> Response:
-        """Let the campaign's vouchers be used."""
-        service.set_active(caller, name, active=True)
-        return Json({})
-
-    @router.post("/v1/campaigns/{name}/disable")
-    def disable(caller: Calling, name: str) -> Response:
-        """Let the campaign's vouchers not be used."""
-        service.set_active(caller, name, active=False)
-        return Json({})
-
 
 def _vouchers(router: APIRouter, service: CampaignService, imports: VoucherImports) -> None:
-    @router.post(
-        "/v1/campaigns/{name}/vouchers", responses={202: {"description": "Several are made in the background"}}
-    )
+    @router.post(f"{_ONE}/vouchers", responses={202: {"description": "Several are made in the background"}})
     def add_vouchers(
         caller: Calling,
-        name: str,
+        name: Text,
         vouchers_count: Annotated[int, Query(ge=1, le=COUNT_MAX)] = 1,
         body: Annotated[CampaignVouchersBody | None, Body()] = None,
     ) -> Response:
@@ -192,16 +204,16 @@ def _vouchers(router: APIRouter, service: CampaignService, imports: VoucherImpor
         action_id = service.add_vouchers(caller, name, vouchers_count, given, code_config=config)
         return Json({"async_action_id": action_id}, status_code=202)
 
-    @router.post("/v1/campaigns/{name}/vouchers/{code}")
+    @router.post(f"{_ONE}/vouchers/{{code:path}}")
     def add_voucher(
-        caller: Calling, name: str, code: str, body: Annotated[CampaignVoucherBody | None, Body()] = None
+        caller: Calling, name: Text, code: Text, body: Annotated[CampaignVoucherBody | None, Body()] = None
     ) -> Response:
         """One more voucher with the code in the path."""
         given = (body or CampaignVoucherBody()).given()
         return Json(voucher(service.add_voucher(caller, name, {**given, "code": code})))
 
-    @router.post("/v1/campaigns/{name}/import", status_code=202)
-    def import_many(caller: Calling, name: str, body: Annotated[list[Any], Body()]) -> Response:
+    @router.post(f"{_ONE}/import", status_code=202)
+    def import_many(caller: Calling, name: Text, body: Annotated[list[Any], Body()]) -> Response:
         """Make vouchers of the campaign with given codes in the background; refused ones are told in the result."""
         action_id = imports.import_vouchers(caller, checked_items(body), campaign=name)
         return Json({"async_action_id": action_id}, status_code=202)

@@ -19,6 +19,7 @@ from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Instant, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.views import page_of
 from counterfoil.web.voucherify.voucher_bodies import VoucherBody, VoucherUpdateBody, import_item
 from counterfoil.web.voucherify.voucher_views import voucher
@@ -27,7 +28,7 @@ PAGE_MAX = 99
 _IDS = re.compile(r"ids(\[\d*\])?\Z")
 
 Order = Literal["created_at", "-created_at", "updated_at", "-updated_at", "code", "-code"]
-Said = Annotated[str | None, BeforeValidator(lambda value: value or None), Query()]
+Said = Annotated[Text | None, BeforeValidator(lambda value: value or None), Query()]
 """A query parameter that counts as absent when it is empty."""
 
 
@@ -39,16 +40,16 @@ class BalanceBody(RequestBody):
     reason: Text | None = None
 
 
+# Codes may hold slashes, which a client's percent-encoding does not keep from being read as path. A route for the bare
+# code therefore takes whatever no other route of these paths has taken: `code_routes` come last of all.
+_ONE = "/v1/vouchers/{code:path}"
+
+
 def routes(service: VoucherService, imports: VoucherImports) -> APIRouter:
-    """Every voucher route except transactions, exports, redemptions and CSV files."""
+    """Voucher routes without a code in the path, and those with something behind the code."""
     router = APIRouter(tags=["vouchers"], responses=ERRORS)
-    _writing(router, service, imports)
-    _reading(router, service)
-    _changing(router, service)
-    return router
+    _listing(router, service)
 
-
-def _writing(router: APIRouter, service: VoucherService, imports: VoucherImports) -> None:
     @router.post("/v1/vouchers")
     def create(caller: Calling, body: Annotated[VoucherBody | None, Body()] = None) -> Response:
         """Make a voucher with the code in the body, or with a drawn one."""
@@ -60,10 +61,51 @@ def _writing(router: APIRouter, service: VoucherService, imports: VoucherImports
         action_id = imports.import_vouchers(caller, checked_items(body))
         return Json({"async_action_id": action_id}, status_code=202)
 
-    @router.post("/v1/vouchers/{code}")
-    def create_with_code(caller: Calling, code: str, body: Annotated[VoucherBody | None, Body()] = None) -> Response:
+    @router.post(f"{_ONE}/enable")
+    def enable(caller: Calling, code: Text) -> Response:
+        """Let the voucher be used."""
+        return Json(voucher(service.set_active(caller, code, active=True)))
+
+    @router.post(f"{_ONE}/disable")
+    def disable(caller: Calling, code: Text) -> Response:
+        """Let the voucher not be used."""
+        return Json(voucher(service.set_active(caller, code, active=False)))
+
+    @router.post(f"{_ONE}/balance")
+    def change_balance(caller: Calling, code: Text, body: BalanceBody) -> Response:
+        """Add credits or points to a card, or remove them with a negative amount."""
+        done = service.change_balance(caller, code, body.amount, source_id=body.source_id, reason=body.reason)
+        return Json(done)
+
+    return router
+
+
+def code_routes(service: VoucherService) -> APIRouter:
+    """The routes of one voucher by code or id; to be asked after every other route under /v1/vouchers."""
+    router = APIRouter(tags=["vouchers"], responses=ERRORS)
+
+    @router.get(_ONE)
+    def get(caller: Calling, code: Text) -> Response:
+        """The voucher with that code or id."""
+        return Json(voucher(service.get(caller, code)))
+
+    @router.post(_ONE)
+    def create_with_code(caller: Calling, code: Text, body: Annotated[VoucherBody | None, Body()] = None) -> Response:
         """Make a voucher with the code in the path."""
         return _created(service, caller, body or VoucherBody(), code)
+
+    @router.put(_ONE)
+    def update(caller: Calling, code: Text, body: Annotated[VoucherUpdateBody | None, Body()] = None) -> Response:
+        """Change a voucher; what stands here cannot change a balance."""
+        return Json(voucher(service.update(caller, code, (body or VoucherUpdateBody()).changes())))
+
+    @router.delete(_ONE, status_code=204)
+    def delete(caller: Calling, code: Text, force: bool = False) -> Response:
+        """Remove a voucher. Its movements stay in the ledger, whether forced or not, and its code becomes free."""
+        service.delete(caller, code)
+        return no_content()
+
+    return router
 
 
 def _created(service: VoucherService, caller: Calling, body: VoucherBody, code: str | None) -> Response:
@@ -92,7 +134,7 @@ def checked_items(items: list[Any]) -> list[dict[str, Any]]:
     return [import_item(item) for item in items]
 
 
-def _reading(router: APIRouter, service: VoucherService) -> None:
+def _listing(router: APIRouter, service: VoucherService) -> None:
     @router.get("/v1/vouchers")
     def list_vouchers(
         request: Request,
@@ -114,47 +156,13 @@ def _reading(router: APIRouter, service: VoucherService) -> None:
         """Vouchers of the project, newest first unless said otherwise."""
         query = VoucherQuery(
             limit, page, order, category, campaign_id, campaign, customer, code, _ids(request),
-            created_after, created_before, updated_after, updated_before,
+            created_after, created_before, updated_after, updated_before, read_query_filters(request),
         )  # fmt: skip
         rows, total = service.list_vouchers(caller, query)
         return Json(page_of("vouchers", [voucher(row) for row in rows], total))
-
-    @router.get("/v1/vouchers/{code}")
-    def get(caller: Calling, code: str) -> Response:
-        """The voucher with that code or id."""
-        return Json(voucher(service.get(caller, code)))
 
 
 def _ids(request: Request) -> tuple[str, ...] | None:
     """`ids=a&ids=b`, `ids[]=a`, `ids[0]=a` and `ids=a,b`: clients write arrays in all these ways."""
     found = [value for name, value in request.query_params.multi_items() if _IDS.match(name)]
     return tuple(part for value in found for part in value.split(",") if part) or None
-
-
-def _changing(router: APIRouter, service: VoucherService) -> None:
-    @router.put("/v1/vouchers/{code}")
-    def update(caller: Calling, code: str, body: Annotated[VoucherUpdateBody | None, Body()] = None) -> Response:
-        """Change a voucher; what stands here cannot change a balance."""
-        return Json(voucher(service.update(caller, code, (body or VoucherUpdateBody()).changes())))
-
-    @router.delete("/v1/vouchers/{code}", status_code=204)
-    def delete(caller: Calling, code: str, force: bool = False) -> Response:
-        """Remove a voucher. Its movements stay in the ledger, whether forced or not, and its code becomes free."""
-        service.delete(caller, code)
-        return no_content()
-
-    @router.post("/v1/vouchers/{code}/enable")
-    def enable(caller: Calling, code: str) -> Response:
-        """Let the voucher be used."""
-        return Json(voucher(service.set_active(caller, code, active=True)))
-
-    @router.post("/v1/vouchers/{code}/disable")
-    def disable(caller: Calling, code: str) -> Response:
-        """Let the voucher not be used."""
-        return Json(voucher(service.set_active(caller, code, active=False)))
-
-    @router.post("/v1/vouchers/{code}/balance")
-    def change_balance(caller: Calling, code: str, body: BalanceBody) -> Response:
-        """Add credits or points to a card, or remove them with a negative amount."""
-        done = service.change_balance(caller, code, body.amount, source_id=body.source_id, reason=body.reason)
-        return Json(done)
