@@ -56,17 +56,18 @@ def code_shape(config: Mapping[str, Any] | None, field: str = "code_config") -> 
     """
     if not config:
         return DEFAULT_SHAPE
-    charset = _text(config, "charset", field) or CHARSET
-    charset = "".join(dict.fromkeys(charset))
-    length = config.get("length")
-    if length is None:
-        length = LENGTH
-    if isinstance(length, bool) or not isinstance(length, int | float) or length != int(length):
+    charset = "".join(dict.fromkeys(_text(config, "charset", field) or CHARSET))
+    if not charset.isprintable() or " " in charset:
+        raise _invalid(f"{field}.charset", charset, "must hold printable characters and no blank")
+    length = LENGTH if config.get("length") is None else config["length"]
+    if isinstance(length, float) and length.is_integer():
+        length = int(length)
+    if isinstance(length, bool) or not isinstance(length, int):
         raise _invalid(f"{field}.length", length, "must be a whole number")
     pattern = _text(config, "pattern", field)
     if not pattern and not 1 <= length <= CODE_LENGTH_MAX:
         raise _invalid(f"{field}.length", length, f"must lie between 1 and {CODE_LENGTH_MAX}")
-    pattern = pattern or PLACEHOLDER * int(length)
+    pattern = pattern or PLACEHOLDER * length
     if PLACEHOLDER not in pattern:
         raise _invalid(f"{field}.pattern", pattern, "must hold at least one # to be replaced with a random character")
     shape = CodeShape(charset, pattern, _text(config, "prefix", field), _text(config, "postfix", field))
