@@ -22,9 +22,14 @@ from counterfoil.services.async_actions import AsyncActions
 from counterfoil.services.campaigns import CampaignService
 from counterfoil.services.campaigns import register as register_campaigns
 from counterfoil.services.core import Caller, Core
+from counterfoil.services.customers import CustomerService
+from counterfoil.services.earning_rules import EarningRuleService
 from counterfoil.services.exports import ExportService
 from counterfoil.services.links import Links
 from counterfoil.services.oauth import OAuth
+from counterfoil.services.order_imports import ORDERS_IMPORT, OrderImports
+from counterfoil.services.orders import OrderService
+from counterfoil.services.publications import PublicationService
 from counterfoil.services.rates import Rates
 from counterfoil.services.voucher_imports import CAMPAIGN_IMPORT, VOUCHERS_IMPORT, VoucherImports
 from counterfoil.services.vouchers import VoucherService
@@ -33,9 +38,13 @@ from counterfoil.web.app import AppParts, create_app, set_request_threads
 from counterfoil.web.dialect import Dialect
 from counterfoil.web.voucherify import async_actions as actions_edge
 from counterfoil.web.voucherify import campaigns as campaigns_edge
+from counterfoil.web.voucherify import customers as customers_edge
+from counterfoil.web.voucherify import earning_rules as earning_rules_edge
 from counterfoil.web.voucherify import errors as voucherify_errors
 from counterfoil.web.voucherify import exports as exports_edge
 from counterfoil.web.voucherify import oauth as oauth_edge
+from counterfoil.web.voucherify import orders as orders_edge
+from counterfoil.web.voucherify import publications as publications_edge
 from counterfoil.web.voucherify import vouchers as vouchers_edge
 from counterfoil.web.voucherify.caller import Gate
 
@@ -49,6 +58,11 @@ class Services:
     campaigns: CampaignService
     vouchers: VoucherService
     voucher_imports: VoucherImports
+    customers: CustomerService
+    orders: OrderService
+    order_imports: OrderImports
+    earning_rules: EarningRuleService
+    publications: PublicationService
     actions: AsyncActions
 
 
@@ -105,12 +119,19 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
     voucher_imports = VoucherImports(core, woken.set)
     for action_type in (VOUCHERS_IMPORT, CAMPAIGN_IMPORT):
         actions.register(action_type, voucher_imports)
+    order_imports = OrderImports(core, woken.set)
+    actions.register(ORDERS_IMPORT, order_imports)
     return Services(
         exports=ExportService(core, store, links, woken.set),
         oauth=OAuth(core.database, core.clock),
         campaigns=CampaignService(core, woken.set),
         vouchers=VoucherService(core),
         voucher_imports=voucher_imports,
+        customers=CustomerService(core),
+        orders=OrderService(core),
+        order_imports=order_imports,
+        earning_rules=EarningRuleService(core),
+        publications=PublicationService(core),
         actions=actions,
     )
 
@@ -123,6 +144,10 @@ def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
         oauth_edge.routes(services.oauth),
         campaigns_edge.routes(services.campaigns, services.voucher_imports),
         vouchers_edge.routes(services.vouchers, services.voucher_imports),
+        customers_edge.routes(services.customers),
+        orders_edge.routes(services.orders, services.order_imports),
+        earning_rules_edge.routes(services.earning_rules),
+        publications_edge.routes(services.publications),
         actions_edge.routes(services.actions),
         # These two take every path below theirs that is not taken before: they stay last.
         campaigns_edge.name_routes(services.campaigns),
@@ -159,7 +184,7 @@ def recognise(access: Access, oauth: OAuth, app_id: str | None, app_token: str |
     if app_id and app_token:
         key = access.by_app_key(app_id, app_token)
         scopes = None if key.scopes is None else frozenset(key.scopes)
-        return Caller(key.project, scopes, key_id=key.id)
+        return Caller(key.project, scopes, key_id=key.id, app_id=key.app_id)
     if bearer:
         return oauth.caller_of(bearer)
     raise Unauthenticated

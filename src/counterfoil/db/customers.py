@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from counterfoil.db.exportables import EVERYTHING, Rows, matching_rows
+from counterfoil.db.expressions import bytewise
 from counterfoil.db.schema import campaigns, customers, vouchers
+from counterfoil.plan.request import Filter
 
 Row = dict[str, Any]
 """A customer: every column of the table. `with_balances` adds what their cards hold."""
+
+ORDERS = ("created_at", "updated_at", "source_id")
 
 # One statement's worth of values; SQLite's own bound on variables is 32,766.
 _CHUNK = 1000
@@ -45,6 +51,28 @@ _held = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerQuery:
+    """Which customers to list. order: one of ORDERS, with a dash for descending. Bounds in ms, both exclusive.
+
+    starting_after: ms; turns pages into a walk along created_at (ascending when the order is `created_at`, else
+    descending) from behind that moment on. filter: resolved. Everything that is None does not matter.
+    """
+
+    limit: int = 10
+    page: int = 1
+    order: str = "-created_at"
+    email: str | None = None
+    city: str | None = None
+    name: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    updated_after: int | None = None
+    updated_before: int | None = None
+    starting_after: int | None = None
+    filter: Filter = EVERYTHING
+
+
 def customer_by_id(connection: Connection, project_id: int, customer_id: str) -> Row | None:
     """The live customer with that id, or None."""
     return _one(connection, _by_id, {"project": project_id, "id": customer_id})
@@ -68,6 +96,59 @@ def customers_by_id(connection: Connection, project_id: int, ids: Iterable[str])
         values = {"project": project_id, "ids": wanted[at : at + _CHUNK]}
         found |= {row["id"]: dict(row) for row in connection.execute(_by_ids, values).mappings()}
     return found
+
+
+def list_customers(connection: Connection, project_id: int, query: CustomerQuery) -> tuple[list[Row], int, bool]:
+    """A page of the live customers asked for, how many there are in all, and whether more follow the page."""
+    wanted = sa.and_(matching_rows("customer", Rows(project_id, filter=query.filter)), *_conditions(query))
+    total = int(connection.execute(sa.select(sa.func.count()).select_from(customers).where(wanted)).scalar_one())
+    if query.starting_after is not None:
+        return _walked(connection, wanted, query, total)
+    name = query.order.removeprefix("-")
+    # A customer never changed was last changed when it was made; ids settle ties, so that pages do not overlap.
+    key: Any = customers.c[name]
+    if name == "updated_at":
+        key = sa.func.coalesce(customers.c.updated_at, customers.c.created_at)
+    if name == "source_id":
+        key = bytewise(key)
+    by_key = sa.desc(key).nulls_last() if query.order.startswith("-") else sa.asc(key).nulls_first()
+    by_id = customers.c.id.desc() if query.order.startswith("-") else customers.c.id.asc()
+    offset = (query.page - 1) * query.limit
+    page = _rows.where(wanted).order_by(by_key, by_id).limit(query.limit).offset(offset)
+    rows = [dict(row) for row in connection.execute(page).mappings()]
+    return rows, total, offset + len(rows) < total
+
+
+def _walked(
+    connection: Connection, wanted: sa.ColumnElement[bool], query: CustomerQuery, total: int
+) -> tuple[list[Row], int, bool]:
+    """One stretch of the walk. It never ends within a millisecond, since the next one begins behind it: the customers
+    who share the last one's moment come along, even beyond the limit."""
+    made = customers.c.created_at
+    onwards = query.order == "created_at"
+    order = (made, customers.c.id) if onwards else (made.desc(), customers.c.id.desc())
+    ahead = made > query.starting_after if onwards else made < query.starting_after
+    rows = [dict(row) for row in connection.execute(
+        _rows.where(wanted, ahead).order_by(*order).limit(query.limit + 1)
+    ).mappings()]  # fmt: skip
+    if len(rows) <= query.limit:
+        return rows, total, False
+    last = rows[query.limit - 1]["created_at"]
+    tied = connection.execute(_rows.where(wanted, made == last).order_by(*order)).mappings()
+    rows = [row for row in rows[: query.limit] if row["created_at"] != last] + [dict(row) for row in tied]
+    beyond = made > last if onwards else made < last
+    more = connection.execute(sa.select(customers.c.id).where(wanted, beyond).limit(1)).first() is not None
+    return rows, total, more
+
+
+def _conditions(query: CustomerQuery) -> list[sa.ColumnElement[bool]]:
+    table = customers.c
+    exact = ((table.email, query.email), (table.address_city, query.city), (table.name, query.name))
+    found: list[sa.ColumnElement[bool]] = [column == value for column, value in exact if value is not None]
+    above = ((table.created_at, query.created_after), (table.updated_at, query.updated_after))
+    below = ((table.created_at, query.created_before), (table.updated_at, query.updated_before))
+    found += [column > value for column, value in above if value is not None]
+    return found + [column < value for column, value in below if value is not None]
 
 
 def insert_customer(connection: Connection, row: Mapping[str, Any]) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterfoil.clock import iso_date, parse_instant_ms
-from counterfoil.errors import InvalidInput
 
 ADDRESS = ("city", "state", "line_1", "line_2", "country", "postal_code")
 DATES = ("birthday", "birthdate")
@@ -60,19 +59,14 @@ def changes(stored: Mapping[str, Any], draft: CustomerDraft) -> dict[str, Any]:
     return changed
 
 
-def birth_date(text: str, place: str) -> str:
-    """An ISO date or instant as its date, `2022-01-01`; "" stays. Raises InvalidInput naming the place."""
+def birth_date(text: str) -> str:
+    """An ISO date or instant as its date, `2022-01-01`; "" stays. Raises ValueError for anything else."""
     if not text:
         return text
     try:
         return iso_date(parse_instant_ms(text))
     except ValueError as error:
-        raise InvalidInput(
-            "invalid_payload",
-            f"Property .{place} cannot be recognized as a ISO-8601 compliant date",
-            field=place,
-            value=text,
-        ) from error
+        raise ValueError("cannot be recognized as a ISO-8601 compliant date") from error
 
 
 def average(total: int, count: int) -> int:

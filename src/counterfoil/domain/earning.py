@@ -171,7 +171,8 @@ def _check_loyalty(loyalty: Mapping[str, Any], place: str) -> None:
         raise InvalidInput("invalid_payload", "Unknown calculation", field=f"{place}.calculation_type",
                            value=calculation, allowed=tuple(_RATIOS))  # fmt: skip
     group, name = _RATIOS[calculation]
-    ratio = (loyalty.get(group) or {}).get(name)
+    part: Any = loyalty.get(group)
+    ratio: Any = part.get(name) if isinstance(part, Mapping) else None
     if not isinstance(ratio, Mapping):
         raise InvalidInput("invalid_payload", f"Loyalty {group.removesuffix('_items')} rules must contain one of the "
                            f"following properties - '{name}'", field=f"{place}.{group}.{name}")  # fmt: skip
@@ -184,7 +185,15 @@ def _check_ratio(ratio: Mapping[str, Any], group: str, name: str, place: str) ->
     _check_number(ratio, "points", place)
     if name == "metadata" and not (isinstance(ratio.get("property"), str) and ratio["property"]):
         raise _bad(f"{place}.property", "must be string", ratio.get("property"))
-    for selector in _selectors(ratio) if group == "order_items" else ():
+    if group == "order_items":
+        _check_selectors(ratio, place)
+
+
+def _check_selectors(ratio: Mapping[str, Any], place: str) -> None:
+    selectors: Any = _selectors(ratio)
+    if not isinstance(selectors, list) or not all(isinstance(each, Mapping) for each in selectors):
+        raise _bad(f"{place}.applicable_to", "must be array of objects", selectors)
+    for selector in selectors:
         if selector.get("object") == "products_collection":
             raise NotFound("products_collection", str(selector.get("id")))
         if selector.get("object") not in _CHOOSABLE:

@@ -49,17 +49,25 @@ def check_timeframe(timeframe: Mapping[str, Any] | None, place: str) -> None:
             )  # fmt: skip
 
 
-def check_days(days: Sequence[int] | None, place: str) -> None:
-    """Raise InvalidInput, naming the place, unless every day is 0 (Sunday) to 6."""
-    for at, day in enumerate(days or ()):
-        if not 0 <= day <= 6:
+def check_days(days: Any, place: str) -> None:
+    """Raise InvalidInput, naming the place, unless it is None or an array of days, each 0 (Sunday) to 6."""
+    if days is None:
+        return
+    if not isinstance(days, Sequence) or isinstance(days, str):
+        raise InvalidInput("invalid_payload", f"Property {place} must be array", field=place, value=days)
+    for at, day in enumerate(days):
+        if not isinstance(day, int) or isinstance(day, bool) or not 0 <= day <= 6:
             raise InvalidInput("invalid_payload", f"Property {place}[{at}] must be a day from 0 (Sunday) to 6",
                                field=f"{place}[{at}]", value=day)  # fmt: skip
 
 
 def check_hours(hours: Mapping[str, Any] | None, place: str) -> None:
     """Raise InvalidInput, naming the place, unless `in_hours` can use it: {daily: [{start_time, expiration_time, …}]}."""
-    for at, period in enumerate((hours or {}).get("daily") or ()):
+    daily: Any = (hours or {}).get("daily") or []
+    if not isinstance(daily, list) or not all(isinstance(period, Mapping) for period in daily):
+        raise InvalidInput("invalid_payload", f"Property {place}.daily must be array of objects", field=f"{place}.daily",
+                           value=daily)  # fmt: skip
+    for at, period in enumerate(daily):
         where = f"{place}.daily[{at}]"
         for name in ("start_time", "expiration_time"):
             text = period.get(name)

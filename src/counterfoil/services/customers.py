@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from counterfoil.catalog.objects import exportable
 from counterfoil.db import customers as stored
-from counterfoil.db.customers import Row
+from counterfoil.db.customers import CustomerQuery, Row
 from counterfoil.db.unit import Unit
 from counterfoil.domain.customers import PROFILE, CustomerDraft, changes, new_columns
 from counterfoil.errors import NotFound
 from counterfoil.ids import random_id
+from counterfoil.plan.filters import resolve
 from counterfoil.services.core import Caller, Core
 
 
@@ -82,6 +85,17 @@ class CustomerService:
             if found is None:
                 raise NotFound("customer", name)
             return stored.with_balances(connection, caller.project_id, [found])[0]
+
+    def list_customers(self, caller: Caller, query: CustomerQuery) -> tuple[list[Row], int, bool]:
+        """A page of customers, how many there are in all, and whether more follow.
+
+        query.filter is as asked, not resolved. Raises InvalidInput for one that does not fit customers.
+        """
+        found = resolve(query.filter, exportable("customer"), now_ms=self._core.clock.now_ms())
+        query = replace(query, filter=found)
+        with self._core.read() as connection:
+            rows, total, more = stored.list_customers(connection, caller.project_id, query)
+            return stored.with_balances(connection, caller.project_id, rows), total, more
 
     def update(self, caller: Caller, name: str, draft: CustomerDraft) -> Row:
         """Change what the draft says of the customer with that id or source id. Raises NotFound."""

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from counterfoil.catalog.objects import exportable
 from counterfoil.db import orders as stored
 from counterfoil.db import summaries
 from counterfoil.db.customers import customer_by_id
-from counterfoil.db.orders import Row
+from counterfoil.db.orders import OrderQuery, Row
 from counterfoil.db.unit import Unit
 from counterfoil.domain.customers import CustomerDraft
 from counterfoil.domain.orders import OrderDraft, check_order, order_columns
 from counterfoil.errors import Conflict, NotFound
 from counterfoil.ids import random_id
+from counterfoil.plan.filters import resolve
+from counterfoil.services.core import Caller, Core
 from counterfoil.services.customers import upsert_customer
 from counterfoil.services.earning_rules import accrue_for_order
 
@@ -29,7 +32,7 @@ def save_order(unit: Unit, draft: OrderDraft, *, earn: bool = True) -> Row:
     check_order(draft)
     unit.lock()
     before = _meant(unit, draft)
-    return _saved(unit, before, draft, earn)
+    return _saved(unit, before, draft, earn=earn)
 
 
 def require_order(unit: Unit, name: str) -> Row:
@@ -51,6 +54,41 @@ def link_redemptions(unit: Unit, order_id: str, entries: Mapping[str, Mapping[st
     return order | values
 
 
+class OrderService:
+    """The use-cases of orders."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def save(self, caller: Caller, draft: OrderDraft) -> Row:
+        """Make the order, or update the one whose id or source id the draft names (see `save_order`)."""
+        return self._core.write(caller, lambda unit: save_order(unit, draft))
+
+    def get(self, caller: Caller, name: str) -> Row:
+        """The order with that id or source id. Raises NotFound."""
+        with self._core.read() as connection:
+            found = stored.find_order(connection, caller.project_id, name)
+        if found is None:
+            raise NotFound("order", name)
+        return found
+
+    def list_orders(self, caller: Caller, query: OrderQuery) -> tuple[list[Row], int]:
+        """A page of orders, and how many there are in all. query.filter is as asked, not resolved (InvalidInput)."""
+        found = resolve(query.filter, exportable("order"), now_ms=self._core.clock.now_ms())
+        with self._core.read() as connection:
+            return stored.list_orders(connection, caller.project_id, replace(query, filter=found))
+
+    def update(self, caller: Caller, name: str, draft: OrderDraft) -> Row:
+        """Change what the draft says of the order with that id or source id. Raises what `save_order` raises."""
+
+        def work(unit: Unit) -> Row:
+            check_order(draft)
+            unit.lock()
+            return _saved(unit, require_order(unit, name), draft, earn=True)
+
+        return self._core.write(caller, work)
+
+
 def _meant(unit: Unit, draft: OrderDraft) -> Row | None:
     if draft.id:
         found = stored.order_by_id(unit.sql, unit.project_id, draft.id)
@@ -62,7 +100,7 @@ def _meant(unit: Unit, draft: OrderDraft) -> Row | None:
     return None
 
 
-def _saved(unit: Unit, before: Row | None, draft: OrderDraft, earn: bool) -> Row:
+def _saved(unit: Unit, before: Row | None, draft: OrderDraft, *, earn: bool) -> Row:
     _check_source_id(unit, before, draft)
     customer_id = _person(unit, draft.customer, None if before is None else before["customer_id"])
     referrer_id = _person(unit, draft.referrer, None if before is None else before["referrer_id"])

@@ -96,6 +96,21 @@ sa.Index(
     sqlite_where=vouchers.c.deleted_at.is_(None),
     postgresql_where=vouchers.c.deleted_at.is_(None),
 )
+# The vouchers that wait to be published, so that a campaign's next one is found at once however many are taken.
+_FREE = sa.and_(
+    vouchers.c.holder_id.is_(None),
+    vouchers.c.publications_count == sa.literal_column("0"),
+    vouchers.c.deleted_at.is_(None),
+)
+sa.Index(
+    "ix_vouchers_free",
+    vouchers.c.project_id,
+    vouchers.c.campaign_id,
+    vouchers.c.created_at,
+    vouchers.c.id,
+    sqlite_where=_FREE,
+    postgresql_where=_FREE,
+)
 
 # A lot of points with one expiry. expires_on is the last day of use (ISO date), NULL for never; points is what is left.
 buckets = sa.Table(

@@ -156,6 +156,7 @@ publications = sa.Table(
     instant("created_at", nullable=False),
     sa.Index("ix_publications_project_id_created_at", "project_id", "created_at"),
     sa.Index("ix_publications_project_id_customer_id", "project_id", "customer_id"),
+    sa.Index("ix_publications_project_id_voucher_code", "project_id", "voucher_code"),
     sa.UniqueConstraint("project_id", "source_id"),
 )
 

@@ -73,7 +73,7 @@ _SAME_KEY: Mapping[str, tuple[int, str]] = {
     "voucher_cannot_be_published": (400, "Voucher cannot be published"),
     "too_many_vouchers_requested": (400, "Too many vouchers requested"),
     "no_voucher_suitable_for_publication": (400, "Couldn't find any voucher suitable for publication"),
-    "page_over_limit": (400, "Page over limit"),
+    "page_over_limit": (400, "Listing resource above 1000 page is not supported"),
     "quantity_exceeded": (400, "quantity exceeded"),
     "already_rolled_back": (400, "Already rolled back"),
     "invalid_redemption": (400, "Invalid redemption"),
