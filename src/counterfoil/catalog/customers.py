@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from counterfoil.catalog.exportable import Exportable, Field
 from counterfoil.catalog.kinds import Kind
-from counterfoil.catalog.sources import AnyOf, Average, Child, Column
+from counterfoil.catalog.sources import AnyOf, Average, Child, ChildSum, Column
 
+
+def _held(kind: str) -> ChildSum:
+    """What the customer's cards of a type hold together."""
+    return ChildSum("vouchers", "balance", (("holder_id", "id"),), (("type", kind),), "deleted_at")
+
+
+_POINTS, _CREDITS = _held("LOYALTY_CARD"), _held("GIFT_VOUCHER")
 _AVERAGE = Average(Column("orders_total_amount"), Column("orders_total_count"))
 
 
@@ -55,7 +62,7 @@ _FIELDS = (
     Field("orders_average_amount", Kind.MONEY, "Orders Average Amount", "Average order amount, × 100, rounded half up.", _AVERAGE),
     Field("orders_last_order_amount", Kind.MONEY, "Orders Last Order Amount", "The last order's amount, × 100.", Column("orders_last_order_amount")),
     Field("orders_last_order_date", Kind.INSTANT, "Orders Last Order Date", "When the last order was.", Column("orders_last_order_date")),
-    Field("loyalty_points", Kind.MONEY, "Loyalty Points", "Points to go across all loyalty cards.", Column("loyalty_points")),
+    Field("loyalty_points", Kind.MONEY, "Loyalty Points", "Points to go across all loyalty cards.", _POINTS),
     Field("loyalty_referred_customers", Kind.INTEGER, "Loyalty Referred Customers", "Customers referred.", Column("loyalty_referred_customers")),
     Field("updated_at", Kind.INSTANT, "Last Update Date", "When the customer was last updated.", Column("updated_at")),
     Field("phone", Kind.STRING, "Phone", "Phone number.", Column("phone")),
@@ -85,15 +92,15 @@ _FILTERS = (
             ("publications.related_object_id", Kind.STRING, "Vouchers published to the customer.", _publication("voucher_id")),
             ("publications.campaign_id", Kind.STRING, "Campaigns published to the customer.", _publication("campaign_id")),
             ("summary.redemptions.gift.redeemed_amount", Kind.MONEY, "Gift credits spent.", Column("gift_redeemed_amount")),
-            ("summary.redemptions.gift.amount_to_go", Kind.MONEY, "Gift credits left.", Column("gift_amount_to_go")),
+            ("summary.redemptions.gift.amount_to_go", Kind.MONEY, "Gift credits left.", _CREDITS),
             ("summary.redemptions.loyalty_card.redeemed_points", Kind.MONEY, "Points spent.", Column("loyalty_redeemed_points")),
-            ("summary.redemptions.loyalty_card.points_to_go", Kind.MONEY, "Points left.", Column("loyalty_points")),
+            ("summary.redemptions.loyalty_card.points_to_go", Kind.MONEY, "Points left.", _POINTS),
             ("summary.orders.total_amount", Kind.MONEY, "Sum of order amounts.", Column("orders_total_amount")),
             ("summary.orders.total_count", Kind.INTEGER, "Number of orders.", Column("orders_total_count")),
             ("summary.orders.average_amount", Kind.MONEY, "Average order amount.", _AVERAGE),
             ("summary.orders.last_order_amount", Kind.MONEY, "The last order's amount.", Column("orders_last_order_amount")),
             ("summary.orders.last_order_date", Kind.INSTANT, "When the last order was.", Column("orders_last_order_date")),
-            ("loyalty.points", Kind.MONEY, "Points to go across all loyalty cards.", Column("loyalty_points")),
+            ("loyalty.points", Kind.MONEY, "Points to go across all loyalty cards.", _POINTS),
             ("loyalty.referred_customers", Kind.INTEGER, "Customers referred.", Column("loyalty_referred_customers")),
         )
     ),

@@ -93,11 +93,27 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildSum:
+    """The sum of an integer column over those rows of another table that belong to this one; 0 when there are none.
+
+    on: as of Child. where: (column, value) pairs that such a row must have; deleted: the column that must be unset.
+    """
+
+    table: str
+    column: str
+    on: tuple[tuple[str, str], ...]
+    where: tuple[tuple[str, str], ...] = ()
+    deleted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """A word decided by the object's flag, dates and use; see `catalog.operators.STATES`."""
 
 
-Source = Column | Nothing | JsonAt | JsonList | Choice | FirstOf | Difference | Average | AnyOf | Child | State
+Source = (
+    Column | Nothing | JsonAt | JsonList | Choice | FirstOf | Difference | Average | AnyOf | Child | ChildSum | State
+)
 
 
 def is_many(source: Source) -> bool:
@@ -116,7 +132,7 @@ def paths_of(source: Source) -> tuple[str, ...]:
             return tuple(path for each in sources for path in paths_of(each))
         case Difference(left, right) | Average(left, right):
             return paths_of(left) + paths_of(right)
-        case Child(_, _, on):
+        case Child(_, _, on) | ChildSum(_, _, on, _, _):
             return tuple(own for _, own in on)
         case Nothing() | State():
             return ()

@@ -22,6 +22,7 @@ from counterfoil.catalog.sources import (
     AnyOf,
     Average,
     Child,
+    ChildSum,
     Choice,
     Column,
     Difference,
@@ -251,6 +252,18 @@ def _value(source: Source, kind: Kind, tables: Tables) -> ColumnElement[Any]:
             return _typed(json_text(_column(path, tables), *keys), kind)
         case JsonList(path, keys, item):
             return json_joined(_column(path, tables), keys[0] if keys else None, item)
+        case Nothing():
+            return sa.cast(sa.null(), _TYPES.get(kind, sa.Text()))
+        case AnyOf() | Child() | State():
+            raise AssertionError(f"{source} is for filters only")
+        case _:
+            return _computed(source, kind, tables)
+
+
+def _computed(
+    source: Choice | FirstOf | Difference | Average | ChildSum, kind: Kind, tables: Tables
+) -> ColumnElement[Any]:
+    match source:
         case Choice(by, cases):
             chosen = _value(by, Kind.STRING, tables)
             return sa.case(*((chosen == word, _value(case, kind, tables)) for word, case in cases))
@@ -260,10 +273,8 @@ def _value(source: Source, kind: Kind, tables: Tables) -> ColumnElement[Any]:
             return _value(left, kind, tables) - _value(right, kind, tables)
         case Average(total, count):
             return _average(_value(total, kind, tables), _value(count, kind, tables))
-        case Nothing():
-            return sa.cast(sa.null(), _TYPES.get(kind, sa.Text()))
-        case AnyOf() | Child() | State():
-            raise AssertionError(f"{source} is for filters only")
+        case ChildSum():
+            return _sum(source, tables[""])
 
 
 def _typed(column: ColumnElement[Any], kind: Kind) -> ColumnElement[Any]:
@@ -282,6 +293,16 @@ def _average(total: ColumnElement[Any], count: ColumnElement[Any]) -> ColumnElem
     whole, rest = total // count, total % count
     half_up = sa.case((rest * 2 >= count, 1), else_=0)
     return sa.case((count > 0, whole + half_up), else_=0)
+
+
+def _sum(source: ChildSum, own: FromClause) -> ColumnElement[int]:
+    child = metadata.tables[source.table].alias()
+    tests = [child.c["project_id"] == own.c["project_id"], *(child.c[their] == own.c[our] for their, our in source.on)]
+    tests += [child.c[column] == value for column, value in source.where]
+    if source.deleted is not None:
+        tests.append(child.c[source.deleted].is_(None))
+    total = sa.select(sa.func.coalesce(sa.func.sum(child.c[source.column]), 0)).select_from(child).where(*tests)
+    return sa.cast(total.correlate(own).scalar_subquery(), sa.BigInteger)
 
 
 def _elements(make: Callable[[], TableValuedAlias], kind: Kind = Kind.ANY) -> Many:

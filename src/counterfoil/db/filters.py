@@ -79,7 +79,7 @@ _COMPLEMENTS = {"not_in": "in", "not_contain": "contains", "is_unknown": "has_va
 def _holds(condition: Condition, kind: Kind, value: ColumnElement[Any] | Many | StateParts) -> Test:
     operator, operands = condition.operator, condition.operands
     if isinstance(value, StateParts):
-        held = sa.or_(*(_state(str(word), value, operands[0]) for word in operands[1:]))
+        held = sa.or_(sa.false(), *(_state(str(word), value, operands[0]) for word in operands[1:]))
         return held if operator == "state_in" else sa.not_(held)
     if operator.startswith("count"):
         assert isinstance(value, Many), operator

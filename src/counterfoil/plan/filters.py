@@ -254,7 +254,7 @@ def _resolve_state(asked: _Asked) -> Condition:
     name = asked.operator.name
     if name in STATES:
         return Condition("state_in", (asked.now_ms, name))
-    words = asked.some(operands.text)
+    words = asked.all(operands.text) if name in {"in", "not_in"} else asked.some(operands.text)
     for word in words:
         if word not in STATES:
             raise asked.wrong(f"one of {', '.join(STATES)}", word)
