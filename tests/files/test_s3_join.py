@@ -46,3 +46,8 @@ def test_a_header_costs_one_gathered_part(header: int, size: int) -> None:
     parts = joined_parts([("header", header), ("body", size)])
     assert parts[0].gathered
     assert sum(part.gathered for part in parts) == 1
+
+
+def test_a_small_rest_is_copied_with_what_stands_before_it() -> None:
+    (part,) = joined_parts([("body", COPY_BYTES_MAX + 1)])
+    assert not part.gathered

@@ -33,6 +33,8 @@ def failure(place: str, key: str, status: int | None, text: str) -> CounterfoilE
     code = found.group(1) if found else ""
     said = _MESSAGE.search(text)
     reason = f"{code}: {said.group(1)}" if said else code or text.split("\n", 1)[0]
+    if status is None and "InvalidCertificate" in text:
+        return untrusted(place, reason)
     known = _known(place, key, status, code, reason)
     if known is not None:
         return known
@@ -75,6 +77,13 @@ def _by_status(place: str, key: str, status: int | None, reason: str) -> Counter
             "delete objects and list and abort multipart uploads in this bucket",
         )
     return None
+
+
+def untrusted(place: str, reason: str) -> Misconfigured:
+    """The error for a server whose certificate does not hold."""
+    return Misconfigured(
+        "store_certificate", f"{place} shows a certificate we do not trust ({reason}): set COUNTERFOIL_S3_CA_FILE"
+    )
 
 
 def status_of(text: str) -> int | None:

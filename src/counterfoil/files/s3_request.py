@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from counterfoil.clock import Clock
 from counterfoil.errors import CounterfoilError, Misconfigured, Unavailable
 from counterfoil.files.options import StoreOptions
-from counterfoil.files.s3_failure import failure
+from counterfoil.files.s3_failure import failure, untrusted
 from counterfoil.files.signature import (
     EMPTY_SHA256,
     Credentials,
@@ -161,10 +161,7 @@ class S3Requests:
         try:
             answer = self._exchanged(method, target, signed, body)
         except ssl.SSLCertVerificationError as error:
-            return Misconfigured(
-                "store_certificate",
-                f"{self.place} shows a certificate we do not trust ({error.verify_message}): set COUNTERFOIL_S3_CA_FILE",
-            )
+            return untrusted(self.place, error.verify_message)
         except (OSError, http.client.HTTPException) as error:
             return Unavailable(
                 "store_unavailable",

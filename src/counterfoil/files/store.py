@@ -156,6 +156,7 @@ class Store(Protocol):
         """A signed URL from which anyone may read the file for `ttl_s` seconds, or None where the store has none.
 
         Whoever follows it is offered the file as `file_name`. It is made without asking whether the file exists.
+        S3 signs for seven days at most, and for no longer than lent keys last.
         """
         ...
 
