@@ -141,7 +141,7 @@ def test_a_hundred_thousand_segments_are_planned_within_a_second() -> None:
         "old", "k", "arrow", "h", 10**6, 1, (count - 1) * 10**6 + 1, count * 10**6, 0, count * 1000
     )
     archive = Archive(tuple(segments), count * 10**6, (count - 1) * 1000, count * 1000 + 5000)
-    started = time.perf_counter()
+    started = time.process_time()
     made = plan(
         ExportRequest("voucher_transactions", order=Order("created_at", descending=True)),
         project_id=1,
@@ -149,7 +149,7 @@ def test_a_hundred_thousand_segments_are_planned_within_a_second() -> None:
         now_ms=NOW_MS,
         archive=archive,
     )
-    assert time.perf_counter() - started < 2.0  # half of that alone on this kind of machine
+    assert time.process_time() - started < 2.0  # half of that alone on this kind of machine
     assert count * 0.9 < len(made.tasks) < count * 1.1
     assert max(len(task.segments) for task in made.tasks) <= 5
     assert sum(task.tail is not None for task in made.tasks) <= 10

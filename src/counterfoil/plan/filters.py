@@ -45,13 +45,14 @@ _SETS = frozenset({"in", "not_in", "is", "is_not"})
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One condition under examination."""
+    """One condition under examination. in_ms: integers are instants in milliseconds already."""
 
     field: Field
     operator: Operator
     operands: tuple[Scalar, ...]
     now_ms: int
     where: str
+    in_ms: bool
 
     def wrong(self, wanted: str, value: object = None) -> InvalidInput:
         return InvalidInput(
@@ -60,6 +61,18 @@ class _Asked:
             field=self.where,
             value=list(self.operands) if value is None else value,
         )
+
+    def value(self, operand: Scalar) -> Scalar:
+        """An operand to compare for equality."""
+        if self.field.kind is Kind.INSTANT:
+            return self.instant_ms(operand)
+        return operands.value_of(self.field.kind, operand)
+
+    def instant_ms(self, operand: Scalar, *, round_up: bool = False) -> int:
+        """An operand that is an instant."""
+        if self.in_ms and isinstance(operand, int) and not isinstance(operand, bool):
+            return operands.integer(operand)
+        return operands.instant_ms(operand, round_up=round_up)
 
     def all(self, read: Callable[[Scalar], _T]) -> tuple[_T, ...]:
         """Every operand as `read` understands it."""
@@ -84,11 +97,13 @@ class _Asked:
         return self.all(read)[0]
 
 
-def resolve(asked: Filter, about: Exportable, *, now_ms: int, path: str = "filters") -> Filter:
+def resolve(asked: Filter, about: Exportable, *, now_ms: int, path: str = "filters", in_ms: bool = False) -> Filter:
     """Check a filter against the object's fields and make it free of the present time.
 
     now_ms: the moment that day distances and date words are counted from (when the export was asked for, so that a
-    retry finds the same rows). path: how errors name the filter; they add `.FIELD` and `.FIELD.OPERATOR`.
+    retry finds the same rows). path: how errors name the filter; they add `.FIELD` and `.FIELD.OPERATOR`. in_ms: take
+    integers as instants in ms, for filters that we make ourselves; a caller's number is refused, since nobody can tell
+    its seconds from milliseconds.
 
     Raises InvalidInput: `invalid_filter_field` (allowed: filterable fields), `invalid_filter_operator` (allowed: the
     operators known, or those of the field's kind), `invalid_filter_value`.
@@ -96,7 +111,7 @@ def resolve(asked: Filter, about: Exportable, *, now_ms: int, path: str = "filte
     if asked.junction not in {"and", "or"}:
         raise InvalidInput("invalid_filter_value", "The junction is either and or or", field=f"{path}.junction",
                            value=asked.junction, allowed=("and", "or"))  # fmt: skip
-    resolved = tuple(_resolve_field(each, about, now_ms, path) for each in asked.fields if each.conditions)
+    resolved = tuple(_resolve_field(each, about, now_ms, path, in_ms) for each in asked.fields if each.conditions)
     _check_size(resolved, path)
     return Filter(asked.junction, resolved)
 
@@ -106,7 +121,7 @@ def allowed_operators() -> tuple[str, ...]:
     return tuple(operator.name for operator in OPERATORS)
 
 
-def _resolve_field(asked: FieldFilter, about: Exportable, now_ms: int, path: str) -> FieldFilter:
+def _resolve_field(asked: FieldFilter, about: Exportable, now_ms: int, path: str, in_ms: bool) -> FieldFilter:
     where = f"{path}.{asked.field}"
     field = about.field(asked.field)
     if field is None or not field.filterable or not _storable(asked.field):
@@ -120,7 +135,8 @@ def _resolve_field(asked: FieldFilter, about: Exportable, now_ms: int, path: str
     conditions: list[Condition] = []
     for condition in asked.conditions:
         operator = _operator(condition.operator, field, f"{where}.{condition.operator}")
-        conditions.append(_resolve(_Asked(field, operator, condition.operands, now_ms, f"{where}.{operator.name}")))
+        at = f"{where}.{operator.name}"
+        conditions.append(_resolve(_Asked(field, operator, condition.operands, now_ms, at, in_ms)))
     return FieldFilter(asked.field, tuple(conditions))
 
 
@@ -149,7 +165,7 @@ def _resolve(asked: _Asked) -> Condition:
     match asked.operator.takes:
         case Takes.VALUES:
             read = asked.all if name in {"in", "not_in"} else asked.some
-            values = read(lambda operand: operands.value_of(kind, operand))
+            values = read(asked.value)
             return Condition("in" if name in {"in", "is"} else "not_in", tuple(dict.fromkeys(values)))
         case Takes.TEXTS:
             return Condition(name, asked.some(operands.text))
@@ -171,7 +187,7 @@ def _resolve_comparison(asked: _Asked) -> Condition:
     kind, name = asked.field.kind, asked.operator.name
     if name in {"after", "before", "at_or_after", "at_or_before"}:
         up = name in {"before", "at_or_after"}  # a fraction of a millisecond lies behind the whole one
-        instant = asked.one(lambda operand: operands.instant_ms(operand, round_up=up))
+        instant = asked.one(lambda operand: asked.instant_ms(operand, round_up=up))
         return _bound(kind, name, calendar.clamp_ms(instant))
     if kind in {Kind.INSTANT, Kind.DATE}:
         return _resolve_time(asked)  # more_than and less_than are days ago there

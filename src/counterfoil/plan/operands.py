@@ -116,9 +116,7 @@ def part(operator: str, operand: Scalar) -> int:
 
 
 def instant_ms(operand: Scalar, *, round_up: bool = False) -> int:
-    """An ISO-8601 date or time as milliseconds. An integer is taken as the milliseconds it is."""
-    if isinstance(operand, int) and not isinstance(operand, bool):
-        return integer(operand)
+    """An ISO-8601 date or time as milliseconds. A number is refused: nobody can tell its seconds from milliseconds."""
     if not isinstance(operand, str):
         raise ValueError("an ISO-8601 date or time such as 2024-10-01T00:00:00.000Z")
     try:

@@ -82,7 +82,7 @@ def select(
             about, fields, header_style=request.header_style, metadata_names=metadata_names, scales=scales
         ),
         filter=resolve(request.filter, about, now_ms=now_ms),
-        scope=resolve(request.scope, about, now_ms=now_ms, path="scope"),
+        scope=resolve(request.scope, about, now_ms=now_ms, path="scope", in_ms=True),
         order=check_order(about, request.order),
         seq_max=seq_max,
         format=request.format,
