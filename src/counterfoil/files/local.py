@@ -282,8 +282,7 @@ class LocalStore:
         return None
 
     def local_path(self, key: str) -> Path | None:
-        self.size_bytes(key)
-        return self._root / key
+        return self._root / check_key(key)
 
     def check(self) -> None:
         key = f"check-{random_text(_TOKEN_LENGTH)}"

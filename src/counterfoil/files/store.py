@@ -161,7 +161,7 @@ class Store(Protocol):
         ...
 
     def local_path(self, key: str) -> Path | None:
-        """Where the file lies on this machine's disk, or None when the store is elsewhere."""
+        """Where the file lies on this machine's disk, or None when the store is elsewhere; not whether it exists."""
         ...
 
     def check(self) -> None:
