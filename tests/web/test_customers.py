@@ -100,7 +100,9 @@ def test_null_is_not_said_and_empty_text_takes_away(api: TestClient) -> None:
     # What the vendor's Python client sends for a customer of whom only the name is given.
     nothing = dict.fromkeys(("description", "email", "phone", "birthday", "birthdate", "address", "metadata", "id"))
     found = made(api, source_id="source_123", name="Bob", **nothing)
-    assert found["email"] == BOB["email"] and found["address"] == BOB["address"] and found["metadata"] == BOB["metadata"]
+    assert (
+        found["email"] == BOB["email"] and found["address"] == BOB["address"] and found["metadata"] == BOB["metadata"]
+    )
     found = made(api, source_id="source_123", email="", address={"line_2": ""})
     assert "email" not in found and "line_2" not in found["address"]
 
@@ -128,7 +130,9 @@ def test_an_id_comes_before_a_source_id_that_looks_like_it(api: TestClient) -> N
 
 def test_put_changes_what_it_says_and_never_the_source_id(api: TestClient) -> None:
     first = made(api, **BOB)
-    answer = api.put(f"/v1/customers/{first['id']}", json={"source_id": "other", "name": "B", "metadata": {"lang": "de"}})
+    answer = api.put(
+        f"/v1/customers/{first['id']}", json={"source_id": "other", "name": "B", "metadata": {"lang": "de"}}
+    )
     assert answer.status_code == 200
     found = answer.json()
     assert (found["source_id"], found["name"]) == ("source_123", "B")
@@ -265,7 +269,10 @@ def test_lists_narrow_by_filters(api: TestClient) -> None:
     jane = made(api, source_id="jane", name="Jane", metadata={"lang": "pl", "age": 40})["id"]
     assert ids(api, "filters[metadata.lang][conditions][$is]=pl") == [jane]
     assert ids(api, "filters[metadata.age][conditions][$more_than]=39") == [jane]
-    assert set(ids(api, "filters[name][conditions][$in][0]=Jane&filters[name][conditions][$in][1]=Bob Smith")) == {bob, jane}
+    assert set(ids(api, "filters[name][conditions][$in][0]=Jane&filters[name][conditions][$in][1]=Bob Smith")) == {
+        bob,
+        jane,
+    }
     assert ids(api, "filters[name][conditions][$in]=['Jane', 'x']&filters[email]=None&filters[junction]=AND") == [jane]
     either = "filters[name][conditions][$is]=Jane&filters[address_city][conditions][$is]=New York&filters[junction]=OR"
     assert set(ids(api, either)) == {bob, jane}

@@ -163,6 +163,15 @@ def update_customer(connection: Connection, project_id: int, customer_id: str, v
     )
 
 
+def release_vouchers(connection: Connection, project_id: int, customer_id: str, now_ms: int) -> None:
+    """Leave every voucher of the customer without a holder; what was published stays published."""
+    connection.execute(
+        vouchers.update()
+        .where(vouchers.c.project_id == project_id, vouchers.c.holder_id == customer_id)
+        .values(holder_id=None, updated_at=now_ms)
+    )
+
+
 def with_balances(connection: Connection, project_id: int, rows: Sequence[Row]) -> list[Row]:
     """The rows with loyalty_points and gift_amount_to_go, the sums of the balances of the live cards each one holds.
 

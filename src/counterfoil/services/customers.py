@@ -107,9 +107,9 @@ class CustomerService:
         return self._core.write(caller, work)
 
     def delete(self, caller: Caller, name: str) -> Row:
-        """Remove the customer and all they said of themselves; movements, orders and redemptions keep the bare id.
+        """Remove the customer and all they said of themselves, and leave their vouchers without a holder.
 
-        Returns {"id", "created_at" (ms of the deletion)}. Raises NotFound.
+        Movements, orders, publications and redemptions keep the bare id. Returns {"id", "created_at" (ms of the deletion)}. Raises NotFound.
         """
         return self._core.write(caller, lambda unit: _delete(unit, name))
 
@@ -120,6 +120,8 @@ def _delete(unit: Unit, name: str) -> dict[str, Any]:
     emptied = dict.fromkeys((*PROFILE, "source_id", "metadata"))
     values = {**emptied, "deleted_at": unit.now_ms, "updated_at": unit.now_ms}
     stored.update_customer(unit.sql, unit.project_id, found["id"], values)
+    stored.release_vouchers(unit.sql, unit.project_id, found["id"], unit.now_ms)
+    unit.forget()
     return {"id": found["id"], "created_at": unit.now_ms}
 
 
