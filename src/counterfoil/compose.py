@@ -24,13 +24,20 @@ from counterfoil.services.campaigns import register as register_campaigns
 from counterfoil.services.core import Caller, Core
 from counterfoil.services.customers import CustomerService
 from counterfoil.services.earning_rules import EarningRuleService
+from counterfoil.services.expiry import ExpiryService
 from counterfoil.services.exports import ExportService
 from counterfoil.services.links import Links
+from counterfoil.services.loyalty import LoyaltyService
 from counterfoil.services.oauth import OAuth
 from counterfoil.services.order_imports import ORDERS_IMPORT, OrderImports
 from counterfoil.services.orders import OrderService
+from counterfoil.services.pending_points import PendingPointsService
 from counterfoil.services.publications import PublicationService
 from counterfoil.services.rates import Rates
+from counterfoil.services.redemptions import RedemptionService
+from counterfoil.services.rewards import RewardService
+from counterfoil.services.rollbacks import RollbackService
+from counterfoil.services.transactions import TransactionService
 from counterfoil.services.voucher_imports import CAMPAIGN_IMPORT, VOUCHERS_IMPORT, VoucherImports
 from counterfoil.services.vouchers import VoucherService
 from counterfoil.settings import Settings
@@ -42,9 +49,15 @@ from counterfoil.web.voucherify import customers as customers_edge
 from counterfoil.web.voucherify import earning_rules as earning_rules_edge
 from counterfoil.web.voucherify import errors as voucherify_errors
 from counterfoil.web.voucherify import exports as exports_edge
+from counterfoil.web.voucherify import loyalties as loyalties_edge
+from counterfoil.web.voucherify import members as members_edge
 from counterfoil.web.voucherify import oauth as oauth_edge
 from counterfoil.web.voucherify import orders as orders_edge
+from counterfoil.web.voucherify import pending_points as pending_points_edge
 from counterfoil.web.voucherify import publications as publications_edge
+from counterfoil.web.voucherify import redemptions as redemptions_edge
+from counterfoil.web.voucherify import rewards as rewards_edge
+from counterfoil.web.voucherify import transactions as transactions_edge
 from counterfoil.web.voucherify import vouchers as vouchers_edge
 from counterfoil.web.voucherify.caller import Gate
 
@@ -63,6 +76,13 @@ class Services:
     order_imports: OrderImports
     earning_rules: EarningRuleService
     publications: PublicationService
+    redemptions: RedemptionService
+    rollbacks: RollbackService
+    rewards: RewardService
+    loyalty: LoyaltyService
+    transactions: TransactionService
+    pending_points: PendingPointsService
+    expiry: ExpiryService
     actions: AsyncActions
 
 
@@ -132,6 +152,13 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
         order_imports=order_imports,
         earning_rules=EarningRuleService(core),
         publications=PublicationService(core),
+        redemptions=RedemptionService(core),
+        rollbacks=RollbackService(core),
+        rewards=RewardService(core),
+        loyalty=LoyaltyService(core),
+        transactions=TransactionService(core),
+        pending_points=PendingPointsService(core),
+        expiry=ExpiryService(core),
         actions=actions,
     )
 
@@ -148,8 +175,15 @@ def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
         orders_edge.routes(services.orders, services.order_imports),
         earning_rules_edge.routes(services.earning_rules),
         publications_edge.routes(services.publications),
+        redemptions_edge.routes(services.redemptions, services.rollbacks),
+        transactions_edge.routes(services.transactions),
+        rewards_edge.routes(services.rewards),
+        pending_points_edge.routes(services.pending_points),
+        members_edge.routes(services.loyalty, services.redemptions),
         actions_edge.routes(services.actions),
-        # These two take every path below theirs that is not taken before: they stay last.
+        # These take every path below theirs that is not taken before: they stay last.
+        members_edge.member_routes(services.loyalty),
+        loyalties_edge.routes(services.campaigns, services.loyalty),
         campaigns_edge.name_routes(services.campaigns),
         vouchers_edge.code_routes(services.vouchers),
     )

@@ -75,13 +75,18 @@ def check_card(card: Card) -> None:
 
 
 def check_usable(card: Card, now_ms: int) -> None:
-    """Raise Refused unless the card may be spent or topped up now (Voucherify: Errors, facts 4.3)."""
-    if not card.active:
-        raise Refused("voucher_disabled", "voucher is disabled", resource_type="voucher", resource_id=card.code)
-    if card.start_date is not None and now_ms < card.start_date:
-        raise Refused("voucher_not_active", "voucher is not active yet", resource_type="voucher", resource_id=card.code)
-    if card.expiration_date is not None and now_ms > card.expiration_date:
-        raise Refused("voucher_expired", "voucher expired", resource_type="voucher", resource_id=card.code)
+    """Raise Refused unless the card may be spent or topped up now."""
+    check_in_force(card.code, card.active, card.start_date, card.expiration_date, now_ms)
+
+
+def check_in_force(code: str, active: bool, start_date: int | None, expiration_date: int | None, now_ms: int) -> None:
+    """Raise Refused unless a voucher with these dates may be used now (Voucherify: Errors, facts 4.3)."""
+    if not active:
+        raise Refused("voucher_disabled", "voucher is disabled", resource_type="voucher", resource_id=code)
+    if start_date is not None and now_ms < start_date:
+        raise Refused("voucher_not_active", "voucher is not active yet", resource_type="voucher", resource_id=code)
+    if expiration_date is not None and now_ms > expiration_date:
+        raise Refused("voucher_expired", "voucher expired", resource_type="voucher", resource_id=code)
 
 
 def open_with(card: Card, amount: int, expires_on: str | None, now_ms: int, created_at: int | None = None) -> Posted:

@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated request. scopes None means all; channel is what the caller says of itself, or None.
+    """An authenticated request. scopes None means all; channel is what the caller says of itself, or None; app_id is the
+    public half of its key, where the dialect has one.
 
     idempotency is set when the caller sent a key; every write of the request then goes by it.
     """
@@ -34,6 +35,7 @@ class Caller:
     channel: str | None = None
     request_id: str = ""
     key_id: int | None = None
+    app_id: str | None = None
     idempotency: Idempotency | None = None
 
     @property

@@ -68,6 +68,8 @@ _SAME_KEY: Mapping[str, tuple[int, str]] = {
     "missing_vouchers": (400, "Missing vouchers"),
     "missing_customer": (400, "Missing customer"),
     "missing_reward": (400, "Missing reward"),
+    "voucher_not_active_now": (400, "voucher is not active now"),
+    "missing_order": (400, "Missing order"),
     "missing_param": (400, "Missing param"),
     "voucher_already_published": (400, "Voucher already published"),
     "voucher_cannot_be_published": (400, "Voucher cannot be published"),

@@ -1,0 +1,56 @@
+"""Points expire after their last day of use: lazily whenever a card is touched, and all the others by this duty.
+
+Both go through `unit.card`, under the project's lock, so each bucket expires once, however many duties run, and after a
+long outage as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from counterfoil.clock import iso_date
+from counterfoil.db import buckets, projects
+from counterfoil.db.unit import Unit
+from counterfoil.services.core import Core
+
+DUTY = "points_expiry"
+"""The name under which the duty is taken, so that one process at a time does it."""
+
+BATCH = 500
+"""Cards expired in one transaction: a fraction of a second, so that other writes are not kept waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryService:
+    """The duty that expires points. batch: cards per transaction."""
+
+    core: Core
+    batch: int = BATCH
+
+    def run_due(self) -> int:
+        """Expire every bucket whose last day of use is past, in every project; returns how many cards had one.
+
+        Safe to run twice, at once, and again after it was cut off: what is expired is no longer due.
+        """
+        with self.core.read() as connection:
+            ids = [project.id for project in projects.all_projects(connection)]
+        return sum(self._run_project(project_id) for project_id in ids)
+
+    def _run_project(self, project_id: int) -> int:
+        done, before = 0, None
+        while found := self._due(project_id):
+            # What a duty cannot expire stays due; it would be found for ever.
+            assert found != before, f"cards of project {project_id} stay due: {found[:3]}"
+            self.core.writer.run(project_id, lambda unit, ids=tuple(found): _touch(unit, ids), cards=found)
+            done, before = done + len(found), found
+        return done
+
+    def _due(self, project_id: int) -> list[str]:
+        today = iso_date(self.core.clock.now_ms())
+        with self.core.read() as connection:
+            return buckets.cards_with_due(connection, project_id, today, self.batch)
+
+
+def _touch(unit: Unit, ids: tuple[str, ...]) -> None:
+    for card_id in ids:
+        unit.card(card_id)

@@ -1,0 +1,118 @@
+"""Voucherify's transaction lists (facts 3.2): of a voucher, a campaign, a loyalty programme, a member's card."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from pydantic import BeforeValidator
+from starlette.responses import Response
+
+from counterfoil.db.movements import Row
+from counterfoil.errors import InvalidInput
+from counterfoil.plan.request import Filter
+from counterfoil.services.transactions import TransactionPage, Transactions, TransactionService
+from counterfoil.web.reply import Json
+from counterfoil.web.voucherify.bodies import Text
+from counterfoil.web.voucherify.caller import Calling
+from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.query_form import read_query_filters
+from counterfoil.web.voucherify.views import instant, page_of
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Order = Literal["id", "-id"]
+After = Annotated[Text | None, BeforeValidator(lambda value: value or None), Query()]
+
+# Fields by which the vendor's lists can be filtered (facts 3.2).
+_CAMPAIGN_FILTERS = frozenset({"id", "voucher_id"})
+_MEMBER_FILTERS = frozenset({"id", "created_at"})
+
+
+def transaction(row: Row) -> dict[str, Any]:
+    """A movement's row as the vendor's transaction object."""
+    return {
+        "id": row["id"],
+        "source_id": row["source_id"],
+        "voucher_id": row["voucher_id"],
+        "campaign_id": row["campaign_id"],
+        "source": row["source"],
+        "reason": row["reason"],
+        "type": row["type"],
+        "details": msgspec.Raw((row["details"] or "null").encode()),
+        "related_transaction_id": row["related_transaction_id"],
+        "created_at": instant(row["created_at"]),
+    }
+
+
+def routes(service: TransactionService) -> APIRouter:
+    """Every list of transactions."""
+    router = APIRouter(tags=["transactions"], responses=ERRORS)
+    _cards(router, service)
+
+    @router.get("/v1/campaigns/{name:path}/transactions")
+    def of_campaign(
+        request: Request, caller: Calling, name: Text, limit: Limit = 10, order: Order = "-id", starting_after_id: After = None
+    ) -> Response:  # fmt: skip
+        """Transactions of every card of a campaign."""
+        page = _page(limit, order, starting_after_id, _filters(request, _CAMPAIGN_FILTERS))
+        found = service.of_campaign(caller, name, page)
+        return _listed(found) if found.has_cards else Json(page_of("data", [], 0))
+
+    @router.get("/v1/loyalties/{campaign_id}/transactions")
+    def of_programme(
+        request: Request, caller: Calling, campaign_id: Text, limit: Limit = 10, order: Order = "-id",
+        starting_after_id: After = None,
+    ) -> Response:  # fmt: skip
+        """Transactions of every card of a loyalty programme."""
+        page = _page(limit, order, starting_after_id, _filters(request, _CAMPAIGN_FILTERS))
+        return _listed(service.of_campaign(caller, campaign_id, page, loyalty=True))
+
+    return router
+
+
+def _cards(router: APIRouter, service: TransactionService) -> None:
+    @router.get("/v1/vouchers/{code:path}/transactions")
+    def of_voucher(
+        caller: Calling, code: Text, limit: Limit = 10, order: Order = "-id", starting_after_id: After = None
+    ) -> Response:
+        """Transactions of a gift or loyalty card; a discount voucher has none."""
+        return _listed(service.of_voucher(caller, code, _page(limit, order, starting_after_id, Filter())))
+
+    @router.get("/v1/loyalties/members/{member_id:path}/transactions")
+    def of_member(
+        request: Request, caller: Calling, member_id: Text, limit: Limit = 10, order: Order = "-id",
+        starting_after_id: After = None,
+    ) -> Response:  # fmt: skip
+        """Transactions of a member's card."""
+        page = _page(limit, order, starting_after_id, _filters(request, _MEMBER_FILTERS))
+        return _listed(service.of_member(caller, member_id, page))
+
+    @router.get("/v1/loyalties/{campaign_id}/members/{member_id:path}/transactions")
+    def of_campaign_member(
+        request: Request, caller: Calling, campaign_id: Text, member_id: Text, limit: Limit = 10, order: Order = "-id",
+        starting_after_id: After = None,
+    ) -> Response:  # fmt: skip
+        """Transactions of a member's card in that programme."""
+        page = _page(limit, order, starting_after_id, _filters(request, _MEMBER_FILTERS))
+        return _listed(service.of_member(caller, member_id, page, campaign_id))
+
+
+def _page(limit: int, order: str, after: str | None, asked: Filter) -> TransactionPage:
+    return TransactionPage(limit, order.startswith("-"), after, asked)
+
+
+def _filters(request: Request, allowed: frozenset[str]) -> Filter:
+    asked = read_query_filters(request)
+    for field in asked.fields:
+        if field.field not in allowed:
+            raise InvalidInput("invalid_query_params", f"This list cannot be filtered by {field.field}",
+                               field=f".filters.{field.field}", value=field.field, allowed=sorted(allowed))  # fmt: skip
+    return asked
+
+
+def _listed(found: Transactions) -> Response:
+    body = page_of("data", [transaction(row) for row in found.rows]) | {"has_more": found.has_more}
+    if found.has_more:
+        body["more_starting_after"] = found.rows[-1]["id"]
+    return Json(body)
