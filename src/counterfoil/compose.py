@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
@@ -129,6 +130,10 @@ def store_options(settings: Settings) -> StoreOptions:
         access_key=settings.s3_access_key or None,
         secret_key=settings.s3_secret_key or None,
         allow_http=settings.s3_allow_http,
+        link_endpoint=settings.s3_link_endpoint or None,
+        ca_file=Path(settings.s3_ca_file) if settings.s3_ca_file else None,
+        part_size_bytes=settings.s3_part_mb << 20,
+        environment=settings.aws_environment,
     )
 
 

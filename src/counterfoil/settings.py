@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ TABLE: tuple[Row, ...] = (
     Row("s3_access_key", str, "", "Access key; empty: AWS's own ways of finding one"),
     Row("s3_secret_key", str, "", "Secret key"),
     Row("s3_allow_http", bool, False, "Permit plain HTTP to the endpoint, for a server on your own network"),
+    Row("s3_link_endpoint", str, "", "The store's address for those who follow links; empty: s3_endpoint"),
+    Row("s3_ca_file", str, "", "Certificates (PEM) to trust besides the system's"),
+    Row("s3_part_mb", int, 16, "Size of an upload's parts; a file has at most 10,000, so 16 allow 156 GiB", 5, 5120),
     Row(
         "download",
         str,
@@ -98,6 +101,9 @@ class Settings:
     s3_access_key: str
     s3_secret_key: str
     s3_allow_http: bool
+    s3_link_endpoint: str
+    s3_ca_file: str
+    s3_part_mb: int
     download: str
     worker_threads: int
     task_threads: int
@@ -113,6 +119,8 @@ class Settings:
     spark_master: str
     log_level: str
     log_format: str
+    aws_environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Amazon's own variables (AWS_…), which say where keys can be borrowed when none are set."""
 
     def __repr__(self) -> str:
         shown = (f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in _SECRET)
@@ -134,7 +142,7 @@ class Settings:
         return self.files or f"file://{self.home_path / 'files'}"
 
 
-_SECRET = frozenset({"s3_secret_key", "s3_access_key", "database"})
+_SECRET = frozenset({"s3_secret_key", "s3_access_key", "database", "aws_environment"})
 
 
 def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -149,7 +157,7 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         if value is None:
             value = environment.get(row.variable)
         values[row.name] = row.default if value is None else _checked(row, value)
-    settings = Settings(**values)
+    settings = Settings(**values, aws_environment={k: v for k, v in environment.items() if k.startswith("AWS_")})
     if settings.executor == "spark" and not settings.spark_master:
         raise InvalidInput("invalid_setting", "The spark executor needs spark_master", field="spark_master", value="")
     if settings.record_retention_days < settings.retention_days:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
+from counterfoil.errors import Damaged
 from counterfoil.files.store import Store
 from counterfoil.services.exports import Download
 
@@ -59,8 +60,10 @@ def _whole(request: Request, store: Store, file: Download, headers: dict[str, st
     headers["Content-Length"] = str(file.size_bytes)
     if request.method == "HEAD":
         return Response(headers=headers, media_type=media_type)
+    if store.size_bytes(file.key) != file.size_bytes:
+        raise Damaged("file_damaged", f"{file.name} is not the file that was finished; ask for the export again")
     path = store.local_path(file.key)
-    if path is not None and path.stat().st_size == file.size_bytes:
+    if path is not None:
         # The server can hand a whole local file to the kernel; the range headers are answered above.
         return FileResponse(path, headers=headers, media_type=media_type, stat_result=path.stat())
     return StreamingResponse(_chunks(store, file.key, 0, file.size_bytes), headers=headers, media_type=media_type)
