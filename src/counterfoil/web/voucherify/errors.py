@@ -169,7 +169,7 @@ def details(error: CounterfoilError) -> str:
 
 
 def _dotted(field: str) -> str:
-    return field if field.startswith(".") else f".{field}"
+    return field if field.startswith((".", "[")) else f".{field}"
 
 
 def _words(error: CounterfoilError) -> tuple[int, str, str]:
