@@ -21,6 +21,7 @@ from counterfoil.plan.request import FieldFilter, Filter
 from tests.databases import postgres_ledger, sqlite_ledger
 from tests.db.catalogue_world import NOW_MS, World, build, model_row, rows_of, store
 from tests.db.filter_draws import condition_of, filters, names_of
+from tests.services import PostgresServer
 
 WORLD = build()
 
@@ -34,8 +35,8 @@ def sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="module")
-def postgres(postgres_server: object) -> Iterator[Database]:
-    with postgres_ledger(postgres_server) as database:  # type: ignore[arg-type]
+def postgres(postgres_server: PostgresServer) -> Iterator[Database]:
+    with postgres_ledger(postgres_server) as database:
         with database.write() as connection:
             store(WORLD, connection)
         yield database
