@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,17 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 
 from counterfoil.clock import Clock, SystemClock
+from counterfoil.dataplane.csv_encoder import csv_encoder
+from counterfoil.dataplane.encoder import EncoderFactory
+from counterfoil.dataplane.jsonl import JsonLinesEncoder
+from counterfoil.dataplane.parts import PartMaker
+from counterfoil.dataplane.scan_rows import DatabaseRows
+from counterfoil.dataplane.signature import Signer
 from counterfoil.db.engine import Database
 from counterfoil.db.migrate import migrate, require_current
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import Unauthenticated
+from counterfoil.executors.local import LocalExecutor
 from counterfoil.files.open import open_store
 from counterfoil.files.options import StoreOptions
 from counterfoil.files.store import Store
@@ -61,6 +68,12 @@ from counterfoil.web.voucherify import rewards as rewards_edge
 from counterfoil.web.voucherify import transactions as transactions_edge
 from counterfoil.web.voucherify import vouchers as vouchers_edge
 from counterfoil.web.voucherify.caller import Gate
+from counterfoil.worker.job import Workshop
+from counterfoil.worker.planning import ExportPlanner
+from counterfoil.worker.runner import Chore, Runner
+from counterfoil.worker.settings import WorkerSettings
+
+ENCODERS: Mapping[str, EncoderFactory] = {"csv": csv_encoder, "jsonl": JsonLinesEncoder}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,24 @@ class Services:
     actions: AsyncActions
 
 
+class Workers:
+    """This process's worker, when it is asked to have one."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to run exports and chores."""
+        self._started = True
+        self._runner.start()
+
+    def stop(self) -> None:
+        """Give back what is under way and stop; nothing when it was never started."""
+        if self._started:
+            self._runner.stop()
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """One process's objects. close() ends its threads and connections."""
@@ -98,14 +129,11 @@ class System:
     core: Core
     access: Access
     services: Services
-    woken: threading.Event
-    """Set when this process has queued something for its workers."""
-
-    def start_workers(self) -> None:
-        """Begin to run exports and duties in this process."""
+    workers: Workers
 
     def close(self) -> None:
         """Finish what was accepted, then let go of everything."""
+        self.workers.stop()
         self.core.writer.close()
         self.database.dispose()
 
@@ -119,7 +147,43 @@ def build(settings: Settings, clock: Clock | None = None) -> System:
     core = Core(database, GroupWriter(database, clock), clock)
     woken = threading.Event()
     services = _services(settings, core, store, woken)
-    return System(settings, clock, database, store, core, Access(database, clock), services, woken)
+    workers = Workers(_runner(settings, core, store, services, woken))
+    return System(settings, clock, database, store, core, Access(database, clock), services, workers)
+
+
+def _runner(settings: Settings, core: Core, store: Store, services: Services, woken: threading.Event) -> Runner:
+    maker = PartMaker(DatabaseRows(core.database), ENCODERS, store)
+    shop = Workshop(
+        database=core.database,
+        store=store,
+        maker=maker,
+        planner=ExportPlanner(core.database),
+        executors={"local": LocalExecutor(maker, settings.task_threads)},
+        signer=Signer.of_home(settings.home_path),
+        clock=core.clock,
+        settings=worker_settings(settings),
+        executor=settings.executor,
+    )
+    chores = (
+        Chore("async actions", settings.poll_s, services.actions.run_due, woken=True),
+        Chore("points expiry", settings.duties_every_s, services.expiry.run_due),
+        Chore("pending points", settings.duties_every_s, services.pending_points.run_due),
+    )
+    return Runner(shop, woken, chores, embedded=core.database.sqlite)
+
+
+def worker_settings(settings: Settings) -> WorkerSettings:
+    """What the worker must know of the settings."""
+    return WorkerSettings(
+        threads=settings.worker_threads,
+        lease_ttl_s=settings.lease_ttl_s,
+        watch_s=min(0.5, settings.lease_ttl_s / 6),
+        poll_s=settings.poll_s,
+        tries_max=settings.tries_max,
+        retention_days=settings.retention_days,
+        record_retention_days=settings.record_retention_days,
+        duties_every_s=settings.duties_every_s,
+    )
 
 
 def store_options(settings: Settings) -> StoreOptions:

@@ -23,9 +23,10 @@ from counterfoil.cli.replay import (
     gift_code,
     loyalty_code,
 )
-from counterfoil.clock import SystemClock
+from counterfoil.clock import MS_PER_DAY, SystemClock
 from counterfoil.compose import System, build
 from counterfoil.db.unit import Unit
+from counterfoil.db.vouchers import Row
 from counterfoil.domain.customers import CustomerDraft
 from counterfoil.domain.vouchers import VoucherDraft, VoucherType
 from counterfoil.errors import CounterfoilError
@@ -36,8 +37,6 @@ from counterfoil.services.issuing import insert_vouchers
 PROJECT = "demo"
 LOYALTY = "Grocery points"
 GIFT = "Grocery gift cards"
-START_MS = 1_483_228_800_000
-"""2017-01-01T00:00:00Z, when the panel begins."""
 QUICK_ONE_IN = 12
 FIELDS = ["id", "type", "voucher_id", "amount", "balance", "created_at", "source", "reason", "related_transaction_id"]
 _CARDS_PER_PIECE = 500
@@ -51,10 +50,10 @@ def run(home: str | None, *, quick: bool) -> None:
     log.configure("warning")
     shutil.rmtree(settings.home_path, ignore_errors=True)
     console.print(f"[bold]Counterfoil demo[/bold]: a year of grocery baskets, in {settings.home_path}")
-    panel = purchases.load(one_in=QUICK_ONE_IN if quick else 1)
+    panel = purchases.load(one_in=QUICK_ONE_IN if quick else 1, until_ms=SystemClock().now_ms())
     console.print(
         f"The Complete Journey (84.51°), which its package calls simulated: {len(panel.baskets):,} baskets of "
-        f"{len(panel.households):,} households, {len(panel.coupons):,} coupons redeemed"
+        f"{len(panel.households):,} households, {len(panel.coupons):,} coupons redeemed; the year 2017, moved to end now"
     )
     system = build(settings)
     try:
@@ -100,19 +99,21 @@ def _prepare(system: System, panel: purchases.Panel, console: Console) -> tuple[
     with _progress(console) as progress:
         bar = progress.add_task("Cards", total=2 * len(panel.households))
         for at in range(0, len(panel.households), _CARDS_PER_PIECE):
-            _make_cards(system, caller, loyalty, gift, panel.households[at : at + _CARDS_PER_PIECE])
-            progress.advance(bar, 2 * len(panel.households[at : at + _CARDS_PER_PIECE]))
+            households = panel.households[at : at + _CARDS_PER_PIECE]
+            _make_cards(system, caller, (loyalty, gift), households, panel.baskets[0].at_ms // MS_PER_DAY * MS_PER_DAY)
+            progress.advance(bar, 2 * len(households))
     return loyalty["id"], keys
 
 
 def _make_cards(
-    system: System, caller: Caller, loyalty: dict[str, Any], gift: dict[str, Any], households: tuple[int, ...]
+    system: System, caller: Caller, campaigns: tuple[Row, Row], households: tuple[int, ...], started_ms: int
 ) -> None:
-    """A customer with a points card and a gift card for each household."""
+    """A customer with a points card and a gift card for each household. campaigns: of points, of gift cards."""
+    loyalty, gift = campaigns
 
     def work(unit: Unit) -> None:
         # The programme starts with the year of the baskets.
-        moment, unit.now_ms = unit.now_ms, START_MS
+        moment, unit.now_ms = unit.now_ms, started_ms
         drafts: list[VoucherDraft] = []
         for household in households:
             holder = upsert_customer(unit, CustomerDraft(source_id=f"household-{household}"))["id"]

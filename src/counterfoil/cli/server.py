@@ -28,7 +28,7 @@ def serve(given: dict[str, Any]) -> None:
     _require_free(settings.host, port)
     system = build(settings)
     try:
-        system.start_workers()
+        system.workers.start()
         sys.stderr.write(f"counterfoil: serving on http://{settings.host}:{port}\n")
         asyncio.run(_serve(system, settings, port))
     finally:
@@ -60,7 +60,7 @@ def work(given: dict[str, Any]) -> None:
         signal.signal(number, lambda *_: stop.set())
     system = build(settings)
     try:
-        system.start_workers()
+        system.workers.start()
         sys.stderr.write("counterfoil: worker running\n")
         stop.wait()
     finally:
