@@ -12,7 +12,7 @@ from counterfoil.clock import Clock
 from counterfoil.db import projects
 from counterfoil.db.engine import Database
 from counterfoil.db.projects import Project, StoredKey
-from counterfoil.errors import Conflict, InvalidInput, Unauthenticated
+from counterfoil.errors import Conflict, InvalidInput, NotFound, Unauthenticated
 from counterfoil.ids import new_uuid, random_id, same_secret, secret_hash, secret_token
 
 NAME_LENGTH_MAX = 200
@@ -49,6 +49,15 @@ class Access:
         with self._database.write() as connection:
             found = projects.find_project(connection, name)
             return found or projects.insert_project(connection, name, random_id("proj_"), self._clock.now_ms())
+
+    def known_project(self, name: str) -> Project:
+        """The project of that name. Raises NotFound, with the names there are."""
+        with self._database.read() as connection:
+            found = projects.find_project(connection, name)
+            if found is not None:
+                return found
+            names = ", ".join(project.name for project in projects.all_projects(connection)) or "none yet"
+        raise NotFound("project", name, f"There is no project {name!r}; there are: {names}")
 
     def create_keys(
         self,

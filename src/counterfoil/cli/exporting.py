@@ -1,0 +1,108 @@
+"""`counterfoil export`: the same queue and worker as the API, with the file where you want it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from counterfoil import log
+from counterfoil import settings as settings_table
+from counterfoil.compose import System, build
+from counterfoil.db.exports import Export
+from counterfoil.errors import CounterfoilError, InvalidInput
+from counterfoil.plan.fields import parse_order
+from counterfoil.plan.request import ExportRequest, Filter
+from counterfoil.services.core import Caller
+from counterfoil.services.exports import Ask, only
+from counterfoil.web.voucherify.filter_form import read_filters
+
+_ASK_EVERY_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The command's arguments as they came."""
+
+    object_name: str
+    project: str
+    output: Path
+    fields: str | None
+    order: str | None
+    filters: str | None
+    campaign: str | None
+    file_format: str
+
+
+def export(given: dict[str, Any], wanted: Wanted) -> None:
+    """Export to `wanted.output`, its manifest beside it; ends with one line that names rows and SHA-256."""
+    settings = settings_table.load(given)
+    log.configure("warning", settings.log_format)
+    system = build(settings)
+    try:
+        caller = Caller(system.access.known_project(wanted.project))
+        request = _request(system, caller, wanted)
+        made = system.services.exports.create(caller, Ask(request, "cli", channel="CLI"))
+        system.workers.start()
+        done = _wait(system, caller, made)
+        sha256 = _fetch(system, caller, done, wanted.output)
+    finally:
+        system.close()
+    assert done.result is not None
+    sys.stdout.write(f"export: {wanted.output} rows={done.result['rows']} sha256={sha256}\n")
+
+
+def _request(system: System, caller: Caller, wanted: Wanted) -> ExportRequest:
+    filters: Any = None
+    if wanted.filters:
+        try:
+            filters = msgspec.json.decode(wanted.filters)
+        except msgspec.DecodeError as error:
+            raise InvalidInput("invalid_json", f"--filters is not valid JSON: {error}", field="filters") from error
+    request = ExportRequest(
+        object=wanted.object_name,
+        fields=tuple(name.strip() for name in wanted.fields.split(",")) if wanted.fields else (),
+        order=parse_order(wanted.order) if wanted.order else None,
+        filter=read_filters(filters, "filters"),
+        scope=Filter(),
+        format=wanted.file_format,
+    )
+    if wanted.campaign:
+        campaign = system.services.campaigns.get(caller, wanted.campaign)
+        request = replace(request, scope=only("campaign_id", campaign["id"]))
+    return request
+
+
+def _wait(system: System, caller: Caller, made: Export) -> Export:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("Export (rows)", total=None)
+        while True:
+            export = system.services.exports.get(caller, made.id)
+            progress.update(bar, completed=export.rows_done, total=export.rows_total)
+            if export.final:
+                break
+            system.clock.sleep_s(_ASK_EVERY_S)
+    if export.status != "DONE":
+        raise CounterfoilError(export.error_code or "export_failed", f"The export failed: {export.error_message}")
+    return export
+
+
+def _fetch(system: System, caller: Caller, export: Export, output: Path) -> str:
+    """Copy the files out of the store; several parts get numbers before the ending."""
+    assert export.result is not None
+    files = export.result["files"]
+    for no in range(len(files)):
+        found = system.services.exports.download(caller, export.id, no)
+        path = output if len(files) == 1 else output.with_suffix(f".{no:05}{output.suffix}")
+        with path.open("wb") as out:
+            for chunk in system.store.stream(found.key):
+                out.write(chunk)
+    manifest = system.services.exports.manifest(caller, export.id)
+    output.with_name(output.name + ".manifest.json").write_bytes(manifest)
+    return str(files[0]["sha256"])
