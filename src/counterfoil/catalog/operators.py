@@ -30,13 +30,12 @@ class Takes(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator. negated: the complement of another one, so it holds where the value is unknown."""
+    """One operator. many_only: it asks how many values there are, so it needs a field that can hold several."""
 
     name: str
     takes: Takes
     kinds: frozenset[Kind]
     many_only: bool = False
-    negated: str | None = None
 
 
 _TIMES = frozenset({Kind.INSTANT, Kind.DATE, Kind.ANY})
@@ -73,15 +72,15 @@ _ANNIVERSARY_DAYS = (
 
 OPERATORS: tuple[Operator, ...] = (
     Operator("in", Takes.VALUES, _SCALARS | _STATES),
-    Operator("not_in", Takes.VALUES, _SCALARS | _STATES, negated="in"),
+    Operator("not_in", Takes.VALUES, _SCALARS | _STATES),
     Operator("is", Takes.VALUES, _SCALARS | _STATES),
     Operator("is_days_ago", Takes.DAYS, _TIMES),
     Operator("is_days_in_future", Takes.DAYS, _TIMES),
-    Operator("is_not", Takes.VALUES, _SCALARS | _STATES, negated="is"),
+    Operator("is_not", Takes.VALUES, _SCALARS | _STATES),
     Operator("has_value", Takes.NOTHING, _KNOWN),
-    Operator("is_unknown", Takes.NOTHING, _KNOWN, negated="has_value"),
+    Operator("is_unknown", Takes.NOTHING, _KNOWN),
     Operator("contains", Takes.TEXTS, _TEXTS),
-    Operator("not_contain", Takes.TEXTS, _TEXTS, negated="contains"),
+    Operator("not_contain", Takes.TEXTS, _TEXTS),
     Operator("starts_with", Takes.TEXTS, _TEXTS),
     Operator("ends_with", Takes.TEXTS, _TEXTS),
     Operator("more_than", Takes.VALUE, _NUMBERS | _TIMES),
