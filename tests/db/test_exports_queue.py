@@ -128,10 +128,13 @@ class Contract:
         put(database, "exp_unknown", created_at=2)
         put(database, "exp_small", created_at=3, rows_total=10)
         with database.read() as connection:
-            assert queue.anything_due(connection, rows_max=1000)
-            assert not queue.anything_due(connection, rows_max=1)
+            assert queue.anything_due(connection, rows_max=1)
+        assert take(database, rows_max=1000).export_id == "exp_unknown"
         assert take(database, rows_max=1000).export_id == "exp_small"
         assert take_any(database, rows_max=1000) is None
+        with database.read() as connection:
+            assert not queue.anything_due(connection, rows_max=1000)
+            assert queue.anything_due(connection)
         assert take(database).export_id == "exp_huge"
 
     def test_two_racers_never_get_the_same_export(self, database: Database) -> None:

@@ -23,20 +23,18 @@ import pyarrow as pa
 from counterfoil.dataplane.fingerprint import Fingerprints, UInt64s
 from counterfoil.dataplane.rows import Rows
 
-RUN = np.dtype(
-    [
-        ("card", "<u8"),
-        ("seq_from", "<i8"),
-        ("seq_to", "<i8"),
-        ("opening", "<i8"),
-        ("closing", "<i8"),
-        ("block_from", "<i4"),
-        ("block_to", "<i4"),
-        ("shuffled", "?"),
-        ("tangled", "?"),
-    ],
-    align=True,
-)
+RUN_FIELDS = [
+    ("card", "<u8"),
+    ("seq_from", "<i8"),
+    ("seq_to", "<i8"),
+    ("opening", "<i8"),
+    ("closing", "<i8"),
+    ("block_from", "<i4"),
+    ("block_to", "<i4"),
+    ("shuffled", "?"),
+    ("tangled", "?"),
+]
+RUN = np.dtype(RUN_FIELDS, align=True)
 """A run: its card's fingerprint, the seq of its first and last movement in posting order, the balance before and after
 it, and the blocks of the file those two stand in. shuffled: the file's order of the card is not the posting order
 (back-dated movements). tangled: another run of the card lies inside this one's seq range, so whether it follows is not

@@ -84,7 +84,7 @@ _rows_max = sa.bindparam("rows_max", type_=sa.BigInteger)
 _due = sa.and_(
     _waiting.c.status == "SCHEDULED",
     _waiting.c.available_at <= db_now_ms(),
-    sa.or_(_rows_max.is_(None), _waiting.c.rows_total <= _rows_max),
+    sa.or_(_rows_max.is_(None), _waiting.c.rows_total.is_(None), _waiting.c.rows_total <= _rows_max),
 )
 _is_due = sa.select(sa.literal(1)).where(_due).limit(1)
 
@@ -144,8 +144,8 @@ def anything_due(connection: Connection, *, rows_max: int | None = None) -> bool
 def claim(connection: Connection, owner: str, ttl_ms: int, *, rows_max: int | None = None) -> Claim | None:
     """Take the next export that is due, or None.
 
-    rows_max: take only exports whose estimate is known and not above it; a worker thread that asks so is never held
-    up by a huge one. Needs a writing transaction: on SQLite BEGIN IMMEDIATE makes it alone, on PostgreSQL the row is
+    rows_max: take no export that is known to have more rows; a worker thread that asks so, and gives back what its
+    plan shows to be larger, is never held up by a huge one. Needs a writing transaction: on SQLite BEGIN IMMEDIATE makes it alone, on PostgreSQL the row is
     locked and rows others are taking are skipped.
     """
     row = connection.execute(_claim, {"owner": owner, "ttl_ms": ttl_ms, "rows_max": rows_max}).one_or_none()

@@ -6,7 +6,7 @@ sweepers on any number of hosts do no harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from counterfoil.db.exports import FINAL
 from counterfoil.db.now import db_now_ms
+from counterfoil.db.queue import recorded_parts
 from counterfoil.db.schema import download_tokens, export_parts, exports, manifests
 
 WORKER_LOST = "worker_lost"
@@ -42,11 +43,19 @@ class FileHolder:
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
+def _expired() -> sa.ColumnElement[bool]:
+    return (exports.c.status == "IN_PROGRESS") & (exports.c.lease_until <= db_now_ms())
+
+
+def any_expired(connection: Connection) -> bool:
+    """Whether `sweep_expired` would find something: a look that takes no lock."""
+    return connection.execute(sa.select(sa.literal(1)).where(_expired()).limit(1)).one_or_none() is not None
+
+
 def sweep_expired(connection: Connection, tries_max: int, backoff_ms: int) -> list[Rescue]:
     """Take back every export whose lease ran out: CANCELED if that was asked, ERROR `worker_lost` when its tries are
     used up, else SCHEDULED and due in `backoff_ms`."""
-    expired = (exports.c.status == "IN_PROGRESS") & (exports.c.lease_until <= db_now_ms())
-    return _take_back(connection, expired, tries_max, backoff_ms)
+    return _take_back(connection, _expired(), tries_max, backoff_ms)
 
 
 def release_dead(connection: Connection, is_dead: Callable[[str], bool]) -> list[Rescue]:
@@ -122,10 +131,15 @@ def expire_tokens(connection: Connection) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What may stay of an export's folder: these keys, and whatever lies in the folder of the attempt that runs."""
+    """What may stay of an export's folder: these keys, and the folders of the attempt that runs or ran last and of any
+    after it. attempt: None when no attempt will come."""
 
     keys: frozenset[str]
     attempt: int | None
+
+    def keeps(self, key: str, attempt: int) -> bool:
+        """Whether a file of that attempt may stay."""
+        return key in self.keys or (self.attempt is not None and attempt >= self.attempt)
 
 
 def wanted_files(connection: Connection, project_id: int, export_id: str) -> Wanted:
@@ -135,19 +149,18 @@ def wanted_files(connection: Connection, project_id: int, export_id: str) -> Wan
             exports.c.project_id == project_id, exports.c.id == export_id
         )
     ).one_or_none()
-    keys = set(_keys(connection, manifests, project_id, export_id))
+    mine = (manifests.c.project_id == project_id) & (manifests.c.export_id == export_id)
+    keys = set(connection.execute(sa.select(manifests.c.key).where(mine)).scalars())
     if row is None:
         return Wanted(frozenset(keys), None)
     if row.status == "DONE":
         keys.update(file["key"] for file in row.result["files"])
     elif row.status not in FINAL:
-        keys.update(_keys(connection, export_parts, project_id, export_id))
+        for part in recorded_parts(connection, project_id, export_id).values():
+            keys.add(part.key)
+            runs = part.sums.get("runs")
+            keys.update([runs["key"]] if runs else ())
     return Wanted(frozenset(keys), None if row.status in FINAL else row.attempt)
-
-
-def _keys(connection: Connection, table: sa.Table, project_id: int, export_id: str) -> Sequence[str]:
-    mine = (table.c.project_id == project_id) & (table.c.export_id == export_id)
-    return connection.execute(sa.select(table.c.key).where(mine)).scalars().all()
 
 
 def ended_since(connection: Connection, since_ms: int) -> list[tuple[int, str]]:

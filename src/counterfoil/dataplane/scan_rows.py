@@ -1,0 +1,114 @@
+"""Rows out of the ledger database, in Arrow batches, read through a cursor so that memory holds one batch.
+
+Each task is one statement in one snapshot. The driver's own cursor is used: a row object for each row would cost more
+than reading it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from counterfoil.catalog.objects import exportable
+from counterfoil.dataplane.rows import MOVEMENT_COLUMNS, Rows
+from counterfoil.dataplane.schema import arrow_schema, batch_of
+from counterfoil.dataplane.stop import StopFlag
+from counterfoil.db import exportables
+from counterfoil.db.engine import Database
+from counterfoil.db.schema import movements
+from counterfoil.errors import CounterfoilError
+from counterfoil.plan.task import Selection, Task
+
+BATCH_ROWS = 16_384
+"""Rows fetched at once. As Python values a row of twelve columns takes about a kilobyte, so this is some 16 MB."""
+
+
+class DatabaseRows:
+    """The RowSource over the ledger database: a task's `tail` of the movements, or an object's rows whole."""
+
+    def __init__(self, database: Database, batch_rows: int = BATCH_ROWS) -> None:
+        self._database = database
+        self._batch_rows = batch_rows
+
+    def schema(self, selection: Selection) -> pa.Schema:
+        fields = _fields(selection)
+        schema = arrow_schema(selection.object, fields)
+        if reads_movements(selection.object):
+            extra = [name for name in MOVEMENT_COLUMNS if name not in fields]
+            for field in arrow_schema("movement", extra):
+                schema = schema.append(field)
+        return schema
+
+    def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
+        """As RowSource.batches; a task that names segments too is not for this source alone."""
+        assert not task.segments, "segments are read by the archive"
+        if task.reads == "movements" and task.tail is None:
+            return
+        schema = self.schema(selection)
+        statement = _statement(selection, task, schema.names[len(_fields(selection)) :])
+        try:
+            with self._database.read() as connection, _cursor(connection, statement, stop) as cursor:
+                while rows := cursor.fetchmany(self._batch_rows):
+                    yield Rows(batch_of(rows, schema))
+                    stop.check()
+        except CounterfoilError:
+            stop.check()  # an interrupted statement fails with the driver's words; ours say why
+            raise
+
+
+def reads_movements(object_name: str) -> bool:
+    """Whether the object's rows are movements, which never change and have a chain."""
+    return exportable(object_name).table == movements.name
+
+
+def _fields(selection: Selection) -> list[str]:
+    return list(dict.fromkeys(column.field for column in selection.columns))
+
+
+def _statement(selection: Selection, task: Task, extra: Sequence[str]) -> sa.Select[Any]:
+    low, high = task.tail if task.tail is not None else (None, None)
+    is_movements = task.reads == "movements"
+    rows = exportables.Rows(
+        selection.project_id,
+        scope=selection.scope,
+        filter=selection.filter,
+        seq_from=low,
+        seq_to=min(high, selection.seq_max) if high is not None else None,
+        created_from=task.created_from,
+        created_to=task.created_to,
+        cursor=selection.cursor if is_movements else None,
+    )
+    statement = exportables.select_object(
+        selection.object, _fields(selection), rows, order=selection.order, limit=selection.limit_rows
+    )
+    return statement.add_columns(*(movements.c[name] for name in extra))
+
+
+@contextmanager
+def _cursor(connection: Connection, statement: sa.Select[Any], stop: StopFlag) -> Generator[Any]:
+    """The driver's cursor over the rows of a statement; on the server where they are many. Its errors become those
+    that SQLAlchemy raises, so that the database translates them as it does all others."""
+    dialect = connection.dialect
+    compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    values = compiled.construct_params()
+    names = compiled.positiontup
+    text, parameters = str(compiled), values if names is None else tuple(values[name] for name in names)
+    driver: Any = connection.connection.driver_connection
+    server = dialect.name == "postgresql"
+    interrupt = driver.cancel if server else driver.interrupt
+    error_class = dialect.loaded_dbapi.Error
+    cursor = driver.cursor(name="counterfoil_export") if server else driver.cursor()
+    try:
+        with stop.on_set(interrupt):
+            cursor.execute(text, parameters)
+            yield cursor
+    except error_class as error:
+        raise DBAPIError.instance(text, None, error, error_class, dialect=dialect) from error
+    finally:
+        cursor.close()

@@ -1,0 +1,70 @@
+"""Named points of production code at which a test can let the process die, or stand still.
+
+`COUNTERFOIL_PROBE=name` kills the process (SIGKILL, as the kernel or an operator would) when it comes by;
+`name:3` at the third time; `name:1:pause` stops it (SIGSTOP) until somebody continues it. Unarmed, a point costs one
+comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+
+from counterfoil.errors import Misconfigured
+from counterfoil.settings import variable
+
+PROBES = (
+    "claimed",
+    "planned",
+    "batch",
+    "part_made",
+    "part_recorded",
+    "files_made",
+    "proved",
+    "manifest_written",
+    "finished",
+    "tidied",
+    "released",
+    "rescued",
+    "expired",
+)
+"""Every point, in the order of an export's life. batch: each batch of rows; part_made, part_recorded: exports in
+parts; rescued, expired: the sweeper, between its write and what follows from it."""
+
+_SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}
+
+
+@dataclass(slots=True)
+class _Armed:
+    name: str
+    left: int
+    signal: signal.Signals
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def parse(text: str | None) -> _Armed | None:
+    """Read `name[:count[:kill|pause]]`. Raises Misconfigured, naming what there is."""
+    if not text:
+        return None
+    name, _, rest = text.partition(":")
+    count, _, action = rest.partition(":")
+    if name not in PROBES or (count and not count.isdecimal()) or (action or "kill") not in _SIGNALS:
+        raise Misconfigured(
+            "invalid_setting", f"COUNTERFOIL_PROBE={text} is not NAME[:COUNT[:kill|pause]] with one of {PROBES}"
+        )
+    return _Armed(name, int(count or 1), _SIGNALS[action or "kill"])
+
+
+_armed = parse(variable("PROBE"))
+
+
+def reach(name: str) -> None:
+    """Say that the point was reached."""
+    if _armed is None or _armed.name != name:
+        return
+    with _armed.lock:
+        _armed.left -= 1
+        if _armed.left == 0:
+            os.kill(os.getpid(), _armed.signal)
