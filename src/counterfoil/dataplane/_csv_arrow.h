@@ -104,12 +104,16 @@ struct job {
 
 #define SLACK 128
 #define FETCH_AHEAD 8 /* rows; measured, and flat from 4 to 32 */
+/* How a buffer grows; the sanitised build lets it grow by what is asked and no more. */
+#ifndef OUTPUT_BYTES_MIN
 #define OUTPUT_BYTES_MIN (64 * 1024)
+#define OUTPUT_GROWTH(capacity) ((capacity) + (capacity) / 2)
+#endif
 #define FIXED_CELL_BYTES 96 /* 39 digits, a sign, a point, up to 38 zeros for a scale; and a separator */
 
 /* Makes room for `more` bytes after what is used. Returns 0, with the old bytes kept, when memory does not allow. */
 static inline int grow(struct output *out, size_t more) {
-    size_t capacity = out->capacity + out->capacity / 2;
+    size_t capacity = OUTPUT_GROWTH(out->capacity);
     if (capacity < out->used + more) capacity = out->used + more;
     if (capacity < OUTPUT_BYTES_MIN) capacity = OUTPUT_BYTES_MIN;
     char *data = realloc(out->data, capacity + SLACK);
