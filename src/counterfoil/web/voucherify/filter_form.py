@@ -53,8 +53,12 @@ def _conditions(value: Any, path: str) -> dict[str, Any]:
     nested = value.get("conditions")
     if nested is not None and not isinstance(nested, Mapping):
         raise InvalidInput("invalid_type", f"Property {path}.conditions must be object")
-    flat = {key: operand for key, operand in value.items() if key != "conditions"}
-    return {key: operand for key, operand in {**flat, **(nested or {})}.items() if operand is not None}
+    flat = {key: operand for key, operand in value.items() if key != "conditions" and operand is not None}
+    inner = {key: operand for key, operand in (nested or {}).items() if operand is not None}
+    for key in flat.keys() & inner.keys():
+        if flat[key] != inner[key]:
+            raise InvalidInput("invalid_filter_value", f"Property {path} says {key} twice, and differently")
+    return {**flat, **inner}
 
 
 def _operator(key: Any, path: str) -> str:

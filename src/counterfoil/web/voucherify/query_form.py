@@ -68,7 +68,7 @@ def _plant(tree: dict[str, Any], path: list[str], value: str, name: str) -> None
 def _grown(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
-    if node and all(key.isascii() and key.isdigit() for key in node):
+    if node and all(key.isascii() and key.isdigit() and len(key) < 10 for key in node):
         return [_grown(node[key]) for key in sorted(node, key=int)]
     return {key: _grown(value) for key, value in node.items()}
 
