@@ -46,7 +46,7 @@ _KNOWN = _SCALARS | {Kind.JSON}
 _STATES = frozenset({Kind.STATE})
 
 STATES = ("active", "expired", "before_start", "enabled", "disabled", "redeemed", "redeemable")
-"""State words of a voucher, by its own flag, dates and use (decision 0005)."""
+"""State words of a voucher, by its own flag, dates and use (decision 0006)."""
 
 _SWITCHES = {"enabled": frozenset({Kind.BOOLEAN}), "disabled": frozenset({Kind.BOOLEAN})}
 _NEAR = (

@@ -26,7 +26,7 @@ _FIELDS = (
         Column("is_winner"),
     ),
     Field("metadata", Kind.JSON, "Metadata", "Custom publication metadata.", Column("metadata")),
-    # Decision 0004: seed 002 lists code among the defaults and not among the fields; it is the voucher's code.
+    # Decision 0005: seed 002 lists code among the defaults and not among the fields; it is the voucher's code.
     Field("code", Kind.STRING, "Code", "The same as voucher_code.", Column("voucher_code"), listed=False),
 )
 

@@ -31,7 +31,7 @@ _FIELDS = (
     Field("details", Kind.JSON, "Details", "More about the transaction, as a JSON object.", Column("details")),
 )
 
-# Decision 0004: seed 002 lists a status among the defaults, transactions have none, so the column stands and is empty.
+# Decision 0005: seed 002 lists a status among the defaults, transactions have none, so the column stands and is empty.
 _STATUS = Field(
     "status", Kind.STRING, "Status", "Always empty: a transaction is final.", Nothing(), listed=False, filterable=False
 )

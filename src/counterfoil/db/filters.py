@@ -235,7 +235,7 @@ def _counted(operator: str, operands: Sequence[Any], size: ColumnElement[int]) -
 
 
 def _state(word: str, parts: StateParts, now_ms: Any) -> Test:
-    """One state word (decision 0005). Two-valued, so that its complement is exact."""
+    """One state word (decision 0006). Two-valued, so that its complement is exact."""
     enabled = parts.active == sa.true()
     begun = sa.or_(parts.start_date.is_(None), parts.start_date <= now_ms)
     ended = sa.and_(parts.expiration_date.is_not(None), parts.expiration_date < now_ms)

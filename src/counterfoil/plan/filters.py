@@ -16,7 +16,7 @@ One rule for unknown values holds on every engine: nothing that is unknown match
 complements `not_in` and `not_contain`, which hold for exactly the rows for which `in` and `contains` do not. On fields
 of several values a condition asks for any of them, a complement for none.
 
-Operators and their meaning: Voucherify, Create Export, and facts 2.1; where the vendor is silent, decision 0005.
+Operators and their meaning: Voucherify, Create Export, and facts 2.1; where the vendor is silent, decision 0006.
 """
 
 from __future__ import annotations
