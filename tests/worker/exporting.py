@@ -131,7 +131,7 @@ class World:
         assert isinstance(planner, ExportPlanner)
         return self.with_shop(planner=InSlices(planner, slices), settings=replace(self.shop.settings, parts_rows_min=0))
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def files(self, prefix: str = "") -> list[str]:
         """Every file in the store."""
         return [file.key for file in self.store.list(prefix)]
 

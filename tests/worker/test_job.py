@@ -79,9 +79,9 @@ def test_parts_and_one_stream_give_the_same_bytes(world: World) -> None:
 
 def test_only_what_is_published_stays(world: World) -> None:
     export = world.in_parts().run("exp_1", request())
-    assert world.keys() == ["exports/1/exp_1/1/export.csv", "exports/1/exp_1/1/manifest-00000001.json"]
+    assert world.files() == ["exports/1/exp_1/1/export.csv", "exports/1/exp_1/1/manifest-00000001.json"]
     assert export.result is not None
-    assert export.result["manifest"] == world.keys()[1]
+    assert export.result["manifest"] == world.files()[1]
 
 
 def test_the_manifest_proves_the_cards_and_is_verified(world: World) -> None:
@@ -235,7 +235,7 @@ def test_a_damaged_ledger_is_not_exported(world: World) -> None:
     export = world.run("exp_1", request(), seq_max=1001)
     assert (export.status, export.error_code, export.result) == ("ERROR", "chain_broken", None)
     assert f"card v_{3:032} before movement 1001" in str(export.error_message)
-    assert world.keys("exports") == []
+    assert world.files("exports") == []
 
 
 def test_a_wrong_request_is_an_error_and_leaves_nothing(world: World) -> None:
@@ -243,7 +243,7 @@ def test_a_wrong_request_is_an_error_and_leaves_nothing(world: World) -> None:
     assert (export.status, export.error_code) == ("ERROR", "invalid_export_params")
     export = world.run("exp_2", request(executor="abacus"))
     assert (export.status, export.error_code) == ("ERROR", "invalid_export_params")
-    assert world.keys() == []
+    assert world.files() == []
 
 
 class Failing:
@@ -282,7 +282,7 @@ def test_what_may_pass_is_tried_again_until_the_budget_is_spent(world: World, er
     world.ask("exp_1", request())
     assert run_attempt(broken.shop, world.claim()) == "retried"
     assert (world.row("exp_1").status, world.row("exp_1").tries) == ("SCHEDULED", 1)
-    assert world.keys() == []
+    assert world.files() == []
     assert run_attempt(failing(world, error).shop, world.claim()) == "failed"
     export = world.row("exp_1")
     assert (export.status, export.attempt) == ("ERROR", 2)
@@ -309,7 +309,7 @@ def test_a_cancel_stops_the_work_and_leaves_nothing(world: World) -> None:
     working = with_source(world, Canceling(world.shop.maker.source, AssertionError("went on"), 1))
     assert run_attempt(working.shop, world.claim()) == "canceled"
     assert (world.row("exp_1").status, world.row("exp_1").tries) == ("CANCELED", 0)
-    assert world.keys() == []
+    assert world.files() == []
 
 
 def test_a_stopping_worker_gives_the_export_back(world: World) -> None:
@@ -368,7 +368,7 @@ def test_finished_parts_are_taken_over(world: World) -> None:
     assert run_attempt(again.shop, world.claim()) == "done"
     assert asked == [2, 3]
     assert world.text(world.row("exp_1")) == world.text(world.run("exp_2", request()))
-    assert world.keys("exports/1/exp_1") == [
+    assert world.files("exports/1/exp_1") == [
         "exports/1/exp_1/2/export.csv",
         "exports/1/exp_1/2/manifest-00000001.json",
     ]
@@ -405,4 +405,4 @@ def test_two_exports_that_finish_together_follow_one_another(world: World) -> No
     assert run_attempt(world.with_shop(signer=Overtaken()).shop, ours) == "done"
     documents = {no: manifest_of(world, world.row(f"exp_{no}")) for no in (1, 2)}
     assert (documents[2]["no"], documents[1]["no"]) == (1, 2)
-    assert len([key for key in world.keys("exports/1/exp_1") if "manifest" in key]) == 1
+    assert len([key for key in world.files("exports/1/exp_1") if "manifest" in key]) == 1

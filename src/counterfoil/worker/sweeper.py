@@ -7,7 +7,7 @@ to repeat, and each write to the table comes before the files it lets go of.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -29,6 +29,7 @@ SWEEP = "sweep exports"
 ORPHANS = "remove orphan files"
 _ROOT = "exports"
 _DUTY_TTL_MS = 120_000
+_KEEP_EVERY = 200
 _OVERLAP_MS = 600_000
 """How far back the leftovers of ended exports are looked for, beyond the last sweep: clocks and slow commits."""
 
@@ -58,7 +59,7 @@ class Sweeper:
             self._done(SWEEP, started_at)
         if self._take(ORPHANS, self._settings.orphans_every_s):
             started_at, _ = self._times(ORPHANS)
-            self.remove_orphans()
+            self.remove_orphans(lambda: self._keep(ORPHANS))
             self._done(ORPHANS, started_at)
 
     def rescue(self) -> list[Rescue]:
@@ -102,18 +103,19 @@ class Sweeper:
             return self._store.delete_prefix(folder)
         return self._remove(keys, wanted)
 
-    def remove_orphans(self) -> int:
+    def remove_orphans(self, keep: Callable[[], None] | None = None) -> int:
         """Compare the whole store with the table; returns how many files were removed. Also unsealed ones of writers
-        long dead, and exports whose row is gone."""
+        long dead, and those of exports whose row is gone. keep: called now and then, may raise to end it."""
         by_export: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
         for file in self._store.list(_ROOT):
             found = _export_of(file.key)
             if found is not None:
                 by_export[found].append(file.key)
         removed = 0
-        for (project_id, export_id), keys in by_export.items():
+        for no, ((project_id, export_id), keys) in enumerate(by_export.items()):
             removed += self._remove(keys, self._wanted(project_id, export_id))
-            self._keep(ORPHANS)
+            if keep is not None and no % _KEEP_EVERY == 0:
+                keep()
         before_ms = self._clock.now_ms() - round(self._settings.remnant_age_s * 1000)
         for remnant in self._store.remnants(_ROOT, before_ms):
             self._store.discard(remnant)
