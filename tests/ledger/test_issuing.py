@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from counterfoil.db import campaigns as campaign_rows
 from counterfoil.db import vouchers as rows
 from counterfoil.db.engine import Database
 from counterfoil.db.projects import get_project
@@ -25,7 +26,7 @@ from counterfoil.errors import Conflict, CounterfoilError, InvalidInput, NotFoun
 from counterfoil.services.campaigns import CampaignService
 from counterfoil.services.core import Caller, Core
 from counterfoil.services.issuing import insert_voucher, insert_vouchers
-from counterfoil.services.vouchers import VoucherService
+from counterfoil.services.vouchers import VoucherService, points_expire_on
 from tests.databases import postgres_ledger, sqlite_ledger
 from tests.fakes import FakeClock
 from tests.services import PostgresServer
@@ -170,6 +171,33 @@ class Contract:
         with house.core.read() as connection:
             stored = connection.execute(sa.select(campaigns.c.vouchers_count)).scalar_one()
         assert stored == len(house.listed(campaign_id=campaign["id"])) == 7
+
+    def test_points_follow_the_programmes_rules_of_the_moment(self, house: House) -> None:
+        service = CampaignService(house.core, lambda: None)
+        club = service.create(house.caller, {"name": "Club", "campaign_type": "LOYALTY_PROGRAM"})
+        house.make(VoucherDraft(VoucherType.LOYALTY, "CARD", campaign_id=club["id"]))
+
+        def last_day(unit: Unit) -> str | None:
+            return points_expire_on(unit, unit.card("CARD"))
+
+        def change(unit: Unit) -> None:
+            rules = {"period_type": "MONTH", "period_value": 1}
+            values = {"voucher": {**club["voucher"], "loyalty_card": {"points": 0, "expiration_rules": rules}}}
+            campaign_rows.update_campaign(unit.sql, 1, club["id"], values)
+
+        def refused(unit: Unit) -> None:
+            change(unit)
+            assert last_day(unit) == "2024-11-09"
+            raise InvalidInput("invalid_payload", "no")
+
+        with house.core.database.write() as connection:
+            unit = Unit(connection, 1, FakeClock.START_MS)
+            assert unit.run(last_day) is None
+            with pytest.raises(InvalidInput):
+                unit.run(refused)
+            assert unit.run(last_day) is None
+            unit.run(change)
+            assert unit.run(last_day) == "2024-11-09"
 
     def test_a_voucher_is_found_by_its_code_before_its_id(self, house: House) -> None:
         first = house.do(lambda unit: insert_voucher(unit, replace(GIFT, code="A")))

@@ -6,7 +6,7 @@ a handful of statements. A piece of work that fails leaves nothing: its cards ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -56,6 +56,7 @@ class Unit:
         self.now_ms = now_ms
         self._cards: dict[str, tuple[Card, Card]] = {}  # as the database has it, as the unit has it
         self._codes: dict[str, str] = {}
+        self._recalled: dict[Hashable, Any] = {}
         self._rows: list[dict[str, Any]] = []
         self._seq: int | None = None
         self._seq_stored: int | None = None
@@ -100,6 +101,7 @@ class Unit:
                 self._savepoint.rollback()
             self._savepoint = None
             self._seq_stored = mark.seq_stored
+            self._recalled = {}
         self._cards, self._codes, self._seq = mark.cards, mark.codes, mark.seq
         del self._rows[mark.rows :]
 
@@ -146,6 +148,7 @@ class Unit:
     def sql(self) -> Connection:
         """The connection, with every pending balance change written. What is executed here is undone if the work fails."""
         self.flush()
+        self._recalled = {}
         return self._connection
 
     @property
@@ -155,6 +158,12 @@ class Unit:
         Only to look, and only at what balance changes do not touch: campaigns, rules, rewards, customers.
         """
         return self._connection
+
+    def recall(self, key: Hashable, look: Callable[[Connection], T]) -> T:
+        """What `look` finds at a peek, looked up once for a group of pieces, until statements may have changed it."""
+        if key not in self._recalled:
+            self._recalled[key] = look(self.peek)
+        return self._recalled[key]
 
     def flush(self) -> None:
         """Write pending cards and movements."""
@@ -167,7 +176,7 @@ class Unit:
         assert not self._rows and all(stored is card for stored, card in self._cards.values()), (
             "flush before forgetting"
         )
-        self._cards, self._codes = {}, {}
+        self._cards, self._codes, self._recalled = {}, {}, {}
 
     def _begin_savepoint(self, mark: _Mark) -> NestedTransaction:
         """Set the savepoint between what earlier pieces of work left pending and what this one did, to undo it alone."""

@@ -122,7 +122,10 @@ def points_expire_on(unit: Unit, card: Card) -> str | None:
     """The last day of use (ISO date) of points that the card gets today by its programme's rules; None for never."""
     if card.kind is CardKind.GIFT or card.campaign_id is None:
         return None
-    rules = campaigns.expiration_rules(unit.peek, unit.project_id, card.campaign_id)
+    campaign_id = card.campaign_id
+    rules = unit.recall(
+        ("expiration_rules", campaign_id), lambda peek: campaigns.expiration_rules(peek, unit.project_id, campaign_id)
+    )
     return expiry.last_day(rules, unit.today)
 
 
