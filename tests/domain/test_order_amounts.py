@@ -32,10 +32,8 @@ def test_amounts_add_up_whatever_is_said(said: list[dict[str, Any]], amount: int
     check_order(draft)
     order = order_columns(None, draft, None, None)
     for item, stored in zip(said, order["items"], strict=True):
-        prices = [
-            p for p in (item.get("price"), item.get("sku", {}).get("price"), item.get("product", {}).get("price"))
-        ]
-        known = next((p for p in prices if p is not None), None)
+        named = (item, item.get("sku", {}), item.get("product", {}))
+        known = next((part["price"] for part in named if "price" in part), None)
         expected = item.get("amount") if known is None else known * item.get("quantity", 1)
         assert stored.get("amount") == expected
         if expected is not None:
