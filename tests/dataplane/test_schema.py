@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from counterfoil.catalog.objects import OBJECTS, exportable
-from counterfoil.dataplane.schema import INSTANT, arrow_schema, batch_of, movement_batch, movement_columns
+from counterfoil.dataplane.schema import INSTANT, arrow_schema, batch_of, movement_batch
 from counterfoil.errors import Damaged
 
 MOVEMENTS = pa.table(
@@ -38,11 +38,6 @@ def test_movements_are_projected_with_what_is_computed_and_what_is_always_empty(
     assert batch.column("type").to_pylist() == ["POINTS_ACCRUAL", "POINTS_REMOVAL"]
     before = movement_batch(MOVEMENTS, "movement", ("seq", "balance_before"))
     assert before.to_pylist() == [{"seq": 1, "balance_before": 0}, {"seq": 2, "balance_before": 10}]
-
-
-def test_columns_that_are_copied_are_told_from_those_that_are_computed() -> None:
-    assert movement_columns("voucher_transactions", ("id", "status")) == {"id": "id", "status": None}
-    assert movement_columns("movement", ("seq", "balance_before", "voucher_code")) == {"seq": "seq"}
 
 
 def test_a_value_of_another_type_is_damage_that_names_its_column() -> None:

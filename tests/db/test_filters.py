@@ -61,14 +61,14 @@ def agree(database: Database, name: str, asked: Filter, world: World = WORLD) ->
     return len(found)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @pytest.mark.parametrize("name", [each for each in OBJECTS if each not in {"sku", "movement"}])
 def test_sqlite_agrees_with_plain_python(sqlite: Database, name: str, data: st.DataObject) -> None:
     agree(sqlite, name, data.draw(filters(exportable(name))))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @pytest.mark.parametrize("name", list(OBJECTS))
 def test_postgresql_agrees_with_plain_python(postgres: Database, name: str, data: st.DataObject) -> None:
@@ -90,7 +90,7 @@ def run_each_operator(database: Database, name: str, field_name: str) -> None:
     field = exportable(name).field(field_name)
     assert field is not None
 
-    @settings(max_examples=3, phases=[Phase.generate], derandomize=True)
+    @settings(max_examples=2, phases=[Phase.generate], derandomize=True)
     @given(st.data())
     def each_operator(data: st.DataObject) -> None:
         for operator in operators_of(field.kind, many=field.many):

@@ -65,24 +65,6 @@ def movement_batch(batch: pa.RecordBatch, object_name: str, fields: Sequence[str
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def movement_columns(object_name: str, fields: Sequence[str]) -> dict[str, str | None]:
-    """For fields that are columns of the movements table as they are: the column's name; None where always null.
-
-    Fields that need computing are left out; `movement_batch` computes them.
-    """
-    about = exportable(object_name)
-    found: dict[str, str | None] = {}
-    for name in fields:
-        match _field(about, name).source:
-            case Column(path) if "." not in path:
-                found[name] = path
-            case Nothing():
-                found[name] = None
-            case _:
-                pass
-    return found
-
-
 def _movement_array(batch: pa.RecordBatch, source: Source, kind: pa.DataType) -> pa.Array[Any]:
     match source:
         case Column(path):
