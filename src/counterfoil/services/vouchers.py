@@ -138,7 +138,7 @@ def _usable_card(unit: Unit, name: str) -> Card:
     card = unit.find_card(name)
     if card is None or name == card.id:
         # Not a card, or found by an id, which a removed voucher keeps.
-        row = vouchers.voucher_row(unit, unit.project_id, name)
+        row = vouchers.voucher_row(unit.peek, unit.project_id, name)
         if card is None:
             raise Refused("invalid_voucher", f"A {row['type']} has no balance", resource_type="voucher",
                           resource_id=row["code"])  # fmt: skip
