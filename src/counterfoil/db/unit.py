@@ -6,7 +6,7 @@ a handful of statements. A piece of work that fails leaves nothing: its cards ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -252,16 +252,20 @@ class Unit:
         self._rows.extend(rows)
         return rows
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Append a ready movement row (bulk import, which keeps ids and times of its own); its seq from next_seq."""
-        self._rows.append(dict(row))
-
     def next_seq(self) -> int:
         """The next movement number of the project; gaps cannot arise, because a failed unit gives none out."""
         self._lock()
         assert self._seq is not None
         self._seq += 1
         return self._seq
+
+    def next_seqs(self, count: int) -> range:
+        """The next `count` movement numbers, for movements that are written in bulk (db.bulk) by the same work."""
+        self._lock()
+        assert self._seq is not None
+        first = self._seq + 1
+        self._seq += count
+        return range(first, first + count)
 
     def lock(self) -> None:
         """Take the project's lock now, so that what is read from here on stays true until the transaction ends."""
