@@ -29,6 +29,8 @@ def asked(query: str) -> Request:
         ("root[a][10]=k&root[a][9]=j", {"a": ["j", "k"]}),
         ("root[a][]=x&root[a][]=y", {"a": ["x", "y"]}),
         ("root[a]=x&root[a]=y&root[a]=z", {"a": ["x", "y", "z"]}),
+        ("root=None", None),
+        ("root[a]=None&root[b]=1&root[c][d]=None", {"b": "1"}),
         ("root[metadata.size]=1", {"metadata.size": "1"}),
     ],
 )

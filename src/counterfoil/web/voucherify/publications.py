@@ -139,7 +139,7 @@ def _listed(service: PublicationService, caller: Calling, query: PublicationQuer
 def _queried(request: Request) -> PublicationBody:
     """The body that the query parameters spell. Raises InvalidInput in the words for query parameters."""
     items = request.query_params.multi_items()
-    said: dict[str, Any] = {name: value for name, value in items if name in _TEXTS and value}
+    said: dict[str, Any] = {name: value for name, value in items if name in _TEXTS and value not in ("", "None")}
     said |= {name: found for name in _OBJECTS if (found := deep_object(items, name)) is not None}
     if "customer" not in said:
         raise InvalidInput("invalid_query_params", "Query should have required property 'customer'", field="customer")

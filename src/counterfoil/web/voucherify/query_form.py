@@ -25,19 +25,18 @@ _LIST = re.compile(r"\[.*\]\Z", re.DOTALL)
 
 def read_query_filters(request: Request) -> Filter:
     """The filters of a list endpoint's query string. Raises InvalidInput for what cannot be understood."""
-    found = _without_nothing(deep_object(request.query_params.multi_items(), "filters"))
-    return read_filters(found, ".filters")
+    return read_filters(_with_lists(deep_object(request.query_params.multi_items(), "filters")), ".filters")
 
 
 def deep_object(items: Iterable[tuple[str, str]], root: str) -> Any:
     """What the parameters `root`, `root[…]` say together: text, a dict, a list, or None when there are none.
 
-    Keys that are all numbers make a list in their order. Raises InvalidInput for broken brackets and for names that
+    Keys that are all numbers make a list in their order; the word None is absent. Raises InvalidInput for broken brackets and for names that
     contradict each other.
     """
     tree: dict[str, Any] = {}
     for name, value in items:
-        if name != root and not name.startswith(f"{root}["):
+        if value == "None" or (name != root and not name.startswith(f"{root}[")):
             continue
         matched = _NAME.match(name)
         if matched is None:
@@ -73,19 +72,13 @@ def _grown(node: Any) -> Any:
     return {key: _grown(value) for key, value in node.items()}
 
 
-def _without_nothing(node: Any) -> Any:
-    """The same without the word None, and with Python's own way of writing a list of texts read as one."""
+def _with_lists(node: Any) -> Any:
+    """The same with Python's own way of writing a list read as one."""
     if isinstance(node, dict):
-        return {key: _without_nothing(value) for key, value in node.items() if not _is_nothing(value)}
+        return {key: _with_lists(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_without_nothing(value) for value in node if not _is_nothing(value)]
-    if isinstance(node, str):
-        return None if _is_nothing(node) else _listed(node)
-    return node
-
-
-def _is_nothing(value: Any) -> bool:
-    return value in (None, "None")
+        return [_with_lists(value) for value in node]
+    return _listed(node) if isinstance(node, str) else node
 
 
 def _listed(text: str) -> Any:
