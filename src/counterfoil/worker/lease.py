@@ -62,11 +62,13 @@ class Lease:
         self._thread.join()
 
     def _serve(self) -> None:
-        while not self._end.wait(self._settings.watch_s) and self.stop.error is None:
+        # A worker that is told to stop keeps its lease until it has given the export back.
+        while not self._end.wait(self._settings.watch_s):
             try:
                 self.beat()
             except (LeaseLost, Canceled) as error:
                 self.stop.set(error)
+                return
             except CounterfoilError as error:
                 log.warning("lease_not_renewed", export=self._claim.export_id, error=error.message)
                 self.add_rows(0)

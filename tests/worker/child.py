@@ -1,0 +1,60 @@
+"""A worker as a process of its own, for tests that kill it: `python -m tests.worker.child DATABASE FOLDER HOW`.
+
+HOW: `stream` or `parts` runs every export until all have ended, sweeps once, and exits; `leave` starts one export and
+stops as if the operator had asked.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from counterfoil.clock import SystemClock
+from counterfoil.dataplane.stop import StopFlag
+from counterfoil.db.engine import Database, DatabaseSettings
+from counterfoil.db.exports import FINAL
+from counterfoil.db.schema import exports
+from counterfoil.worker.job import run_attempt, stopping
+from counterfoil.worker.runner import Chore, Runner
+from counterfoil.worker.sweeper import Sweeper
+from tests.waiting import until
+from tests.worker.exporting import QUICK, World, open_world
+
+# Long enough for a busy machine; the tests let leases run out by moving them.
+SETTINGS = replace(QUICK, lease_ttl_s=20.0, watch_s=0.1, duties_every_s=0.2)
+
+
+def main(url: str, folder: str, how: str) -> None:
+    """Be the worker."""
+    database = Database(url, DatabaseSettings(pool_size=8, cache_mb=8))
+    world = open_world(database, Path(folder), settings=SETTINGS)
+    if how == "leave":
+        stop = StopFlag()
+        stop.set(stopping())
+        run_attempt(world.shop, world.claim(), stop=stop)
+        return
+    if how == "parts":
+        world = world.in_parts(4)
+    rescuer = Sweeper(database, world.store, world.shop.settings, SystemClock(), "rescuer")
+    runner = Runner(
+        world.shop, threading.Event(), [Chore("rescue at once", 0.1, rescuer.rescue)], embedded=database.sqlite
+    )
+    runner.start()
+    until(lambda: _all_ended(world), "every export to end", deadline_s=120)
+    runner.stop()
+    rescuer.sweep(0)
+    rescuer.remove_orphans()
+
+
+def _all_ended(world: World) -> bool:
+    with world.database.read() as connection:
+        waiting = sa.select(sa.func.count()).select_from(exports).where(exports.c.status.not_in(FINAL))
+        return connection.execute(waiting).scalar_one() == 0
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
