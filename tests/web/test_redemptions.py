@@ -185,6 +185,33 @@ def test_a_failure_makes_and_changes_no_customer(api: TestClient, system: System
     assert ok(api.get("/v1/redemptions"))["redemptions"][0]["customer_id"] is None
 
 
+@pytest.mark.parametrize(
+    ("said", "redeemer", "buyer"),
+    [
+        ({"customer": {"source_id": "bob"}}, "bob", "bob"),
+        ({"tracking_id": "bob"}, "bob", "bob"),
+        ({"order": {"customer": {"source_id": "bob"}}}, "bob", "bob"),
+        ({"order": {"customer": {"name": "Nobody we know"}}}, None, None),
+        ({"customer": {"source_id": "bob"}, "order": {"customer": {"source_id": "eve"}}}, "bob", "eve"),
+        ({"order": {"source_id": "ours"}}, "owner", "owner"),
+        ({}, "holder", "holder"),
+    ],
+)
+def test_who_redeems_and_whose_order_it_is(
+    api: TestClient, said: dict[str, Any], redeemer: str | None, buyer: str | None
+) -> None:
+    programme(api, points=100)
+    code, reward_id = member(api, "holder"), coin_reward(api)
+    ok(api.post("/v1/orders", json={"source_id": "ours", "amount": 100, "customer": {"source_id": "owner"}}))
+    asked = [{"object": "voucher", "id": code, "reward": {"id": reward_id}}]
+    order = {"amount": 100, **said.get("order", {})}
+    found = ok(api.post("/v1/redemptions", json={"redeemables": asked, **said, "order": order}))
+    assert found["redemptions"][0]["customer"]["source_id"] == redeemer
+    assert ok(api.get(f"/v1/customers/{found['order']['customer_id']}"))["source_id"] == buyer
+    everyone = ok(api.get("/v1/customers?limit=100"))["customers"]
+    assert len(everyone) == len({"holder", "owner", redeemer, buyer})
+
+
 def test_the_same_key_redeems_once_and_fails_once(api: TestClient, system: System) -> None:
     make(api, "GIFT", gift={"amount": 100})
     body = {"redeemables": [{"object": "voucher", "id": "GIFT", "gift": {"credits": 60}}]}

@@ -151,10 +151,10 @@ def _redeem(unit: Unit, asked: RedemptionAsked, channel: dict[str, Any]) -> Show
     before, bill = _bill(unit, asked.order)
     found = plan(targets, bill, unit.now_ms)
     if isinstance(found, Failure):
-        return _keep_failure(unit, asked, found, bill, channel)
-    customer_id = _customer_id(unit, asked, targets)
-    order = None if asked.order is None else _save_order(unit, asked.order, before, found, customer_id)
-    customer_id = customer_id or (order or {}).get("customer_id")
+        customer_id = _known_customer(unit, asked, before, targets)
+        return _keep_failure(unit, asked, found, bill, channel, customer_id)
+    customer_id = _customer_id(unit, asked, before, targets)
+    order = _save_order(unit, asked, before, found, customer_id)
     common: Row = {
         "object": "redemption",
         "customer_id": customer_id,
@@ -207,26 +207,37 @@ def _bill(unit: Unit, draft: OrderDraft | None) -> tuple[orders.Row | None, Bill
     return before, Bill(columns["amount"], columns["total_amount"] or 0, tuple(columns["items"] or ()))
 
 
-def _customer_id(unit: Unit, asked: RedemptionAsked, targets: Sequence[Target]) -> str | None:
-    """Who redeems: made or updated when the caller says who, else the holder of the first card."""
+def _customer_id(
+    unit: Unit, asked: RedemptionAsked, before: orders.Row | None, targets: Sequence[Target]
+) -> str | None:
+    """Who redeems: made or updated when the caller says who, else the order's customer, else the first card's holder."""
     draft = _customer_draft(asked)
     if draft is not None:
         return upsert_customer(unit, draft)["id"]
-    if asked.order is not None and asked.order.customer is not None:
-        return None
+    return _implied_customer(before, targets)
+
+
+def _implied_customer(before: orders.Row | None, targets: Sequence[Target]) -> str | None:
+    if before is not None and before["customer_id"] is not None:
+        return before["customer_id"]
     return next((target.card.holder_id for target in targets if target.card and target.card.holder_id), None)
 
 
 def _customer_draft(asked: RedemptionAsked) -> CustomerDraft | None:
-    if asked.customer is not None and not asked.customer.nameless:
-        return asked.customer
-    return CustomerDraft(source_id=asked.tracking_id) if asked.tracking_id else None
+    said = (asked.customer, None if asked.order is None else asked.order.customer)
+    found = next((draft for draft in said if _says_who(draft)), None)
+    if found is None and asked.tracking_id:
+        return CustomerDraft(source_id=asked.tracking_id)
+    return found
 
 
 def _save_order(
-    unit: Unit, draft: OrderDraft, before: orders.Row | None, effects: Sequence[Effect], customer_id: str | None
-) -> orders.Row:
+    unit: Unit, asked: RedemptionAsked, before: orders.Row | None, effects: Sequence[Effect], customer_id: str | None
+) -> orders.Row | None:
     """The order, paid unless the caller says otherwise, with what the redemptions take off it on top of its discounts."""
+    draft = asked.order
+    if draft is None:
+        return None
     columns = order_columns(before, draft, None, None)
     off = sum(effect.discount for effect in effects)
     if off:
@@ -235,11 +246,16 @@ def _save_order(
             discount_amount=(columns["discount_amount"] or 0) + off,
             applied_discount_amount=(columns["applied_discount_amount"] or 0) + off,
         )
-    if draft.customer is None and customer_id is not None:
+    if customer_id is not None and not (_says_who(draft.customer) and _says_who(asked.customer)):
+        # Its own customer, where it has one, is the one just made or updated.
         draft = replace(draft, customer=CustomerDraft(id=customer_id))
     if draft.status is None and (before is None or before["status"] not in COUNTED):
         draft = replace(draft, status="PAID")
     return save_order(unit, draft)
+
+
+def _says_who(draft: CustomerDraft | None) -> bool:
+    return draft is not None and not draft.nameless
 
 
 def _parent_row(unit: Unit, common: Row, new_id: str) -> Row:
@@ -303,8 +319,9 @@ def _link(row: Row) -> dict[str, Any]:
     return {"date": iso_ms(row["date"]), **about}
 
 
-def _keep_failure(unit: Unit, asked: RedemptionAsked, found: Failure, bill: Bill, channel: dict[str, Any]) -> Shown:
-    customer_id = _known_customer(unit, asked, found.target)
+def _keep_failure(
+    unit: Unit, asked: RedemptionAsked, found: Failure, bill: Bill, channel: dict[str, Any], customer_id: str | None
+) -> Shown:
     row = stored.empty_row(unit.project_id, unit.now_ms) | voucher_columns(found.target.voucher)
     row |= {
         "id": hex_id("rf_", unit.now_ms),
@@ -324,11 +341,13 @@ def _keep_failure(unit: Unit, asked: RedemptionAsked, found: Failure, bill: Bill
     return {"failure": failure_of(found.error)}
 
 
-def _known_customer(unit: Unit, asked: RedemptionAsked, target: Target) -> str | None:
+def _known_customer(
+    unit: Unit, asked: RedemptionAsked, before: orders.Row | None, targets: Sequence[Target]
+) -> str | None:
     """Who tried, if they exist: a failure makes and changes nobody."""
     draft = _customer_draft(asked)
     if draft is None:
-        return None if target.card is None else target.card.holder_id
+        return _implied_customer(before, targets)
     row = None
     if draft.id:
         row = customers.customer_by_id(unit.sql, unit.project_id, draft.id)
