@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 
+from counterfoil.clock import SystemClock
+from counterfoil.db.engine import Database
+from counterfoil.services.access import Access
 from tests.waiting import until
 
 COMMAND = [sys.executable, "-m", "counterfoil"]
@@ -65,7 +68,15 @@ class Server:
         return self.process.wait(timeout=60)
 
     def keys(self, project: str) -> dict[str, str]:
-        """Fresh credentials, by the command line, beside the running server."""
+        """Fresh credentials, made beside the running server."""
+        database = Database(f"sqlite:///{self.home / 'counterfoil.db'}")
+        try:
+            return asdict(Access(database, SystemClock()).create_keys(project))
+        finally:
+            database.dispose()
+
+    def keys_by_command(self, project: str) -> dict[str, str]:
+        """The same as a person does it."""
         command = [*COMMAND, "keys", "create", "--project", project, "--home", str(self.home)]
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 

@@ -57,7 +57,7 @@ def download(client: httpx.Client, export: dict[str, Any]) -> bytes:
 
 
 def test_a_campaigns_transactions_come_out_exact(tmp_path: Path) -> None:
-    with serving(tmp_path / "home") as server, server.client(server.keys("shop")) as client:
+    with serving(tmp_path / "home") as server, server.client(server.keys_by_command("shop")) as client:
         campaign = a_programme(client, cards=5)
         content = download(client, finished(client, ask(client, campaign)))
         rows = list(csv.DictReader(io.StringIO(content.decode(), newline="")))

@@ -94,6 +94,8 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("an operand", {"parameters": {"filters": {"created_at": {"conditions": {"$after": "soon"}}}}}, "invalid_payload", "created_at"),
     ("a junction", {"parameters": {"filters": {"junction": "xor", "voucher_id": {"$is": "v"}}}}, "invalid_payload", "[ and, or ]"),
     ("a type", {"parameters": {"fields": "id"}}, "invalid_payload", "must be array"),
+    ("a parameter", {"parameters": {"filter": {"voucher_id": {"$is": "v"}}}}, "invalid_payload", ".parameters.filter is not known"),
+    ("a campaign", {"parameters": {"campaign_id": "camp_1"}}, "invalid_payload", "is for exports of vouchers"),
     ("parameters", {"parameters": []}, "invalid_payload", "must be object"),
 ]  # fmt: skip
 

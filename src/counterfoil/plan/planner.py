@@ -79,7 +79,7 @@ def select(
         project_id=project_id,
         object=about.name,
         columns=output_columns(
-            about, fields, header_style=request.header_style, metadata_names=metadata_names, scales=scales
+            about, fields, header_style=request.header_style or "names", metadata_names=metadata_names, scales=scales
         ),
         filter=resolve(request.filter, about, now_ms=now_ms),
         scope=resolve(request.scope, about, now_ms=now_ms, path="scope", in_ms=True),

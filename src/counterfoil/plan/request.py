@@ -67,7 +67,7 @@ class ExportRequest:
     scope: Filter = Filter()
     format: str = "csv"
     compression: str | None = None
-    header_style: Literal["names", "titles"] = "names"
+    header_style: Literal["names", "titles"] | None = None
     layout: str = "default"
     split_rows: int | None = None
     split_bytes: int | None = None

@@ -185,5 +185,5 @@ def _existing(connection: Connection, caller: Caller, export_id: str) -> Export:
 def _with_project_settings(request: ExportRequest, caller: Caller) -> ExportRequest:
     """The project's own defaults where the request is silent."""
     settings = caller.project.settings.get("exports", {})
-    names = ("split_rows", "split_bytes", "executor")
+    names = ("header_style", "split_rows", "split_bytes", "executor")
     return replace(request, **{n: settings[n] for n in names if n in settings and getattr(request, n) is None})

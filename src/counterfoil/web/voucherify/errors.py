@@ -163,6 +163,8 @@ def details(error: CounterfoilError) -> str:
     if error.code == "invalid_filter_operator" and error.allowed is not None:
         conditions = ", ".join(f"${name}" for name in error.allowed if name not in NEUTRAL_ONLY)
         return f"{_FILTER_FORM} and condition must be one of: {conditions}"
+    if error.code == "unknown_parameter" and error.allowed is not None:
+        return f"Property {error.field} is not known; there are {', '.join(error.allowed)}"
     if error.allowed is not None and error.field is not None:
         return f"Property {_dotted(error.field)} should be equal to one of the allowed values [ {', '.join(error.allowed)} ]"
     return error.message

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from counterfoil.catalog.objects import OBJECTS
 from counterfoil.errors import InvalidInput
@@ -33,6 +33,8 @@ _PARAMETERS: dict[str, Any] = {
         "split_bytes": {"type": ["integer", "null"], "minimum": 1},
     },
 }
+KNOWN_PARAMETERS = (*_PARAMETERS["properties"], "response_format")
+"""response_format is sent by the vendor's helper for agents (facts 6.5) and says nothing that `format` does not."""
 SHORTCUT_BODY: dict[str, Any] = {"properties": {"parameters": _PARAMETERS, "order": {"type": ["string", "null"]}}}
 EXPORT_BODY: dict[str, Any] = {
     "required": ["exported_object"],
@@ -65,14 +67,14 @@ def read(body: Mapping[str, Any] | None, exported_object: str | None = None) -> 
     fields = _fields(parameters.get("fields"))
     order = _text(parameters, "order") or _text(body, "order", "")
     filters = parameters.get("filters")
-    campaign_id = _text(parameters, "campaign_id") if name == "voucher" else None
+    campaign_id = _campaign_id(parameters, name)
     request = ExportRequest(
         object=name,
         fields=fields,
         order=parse_order(order) if order else None,
         filter=read_filters(filters, ".parameters.filters"),
         format=_choice(parameters, "format", FORMATS) or "csv",
-        header_style="titles" if _choice(parameters, "header_style", HEADER_STYLES) == "titles" else "names",
+        header_style=_header_style(parameters),
         split_rows=_whole(parameters, "split_rows"),
         split_bytes=_whole(parameters, "split_bytes"),
     )
@@ -118,7 +120,34 @@ def _parameters(body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     if not isinstance(parameters, dict):
         raise InvalidInput("invalid_type", "Property .parameters must be object")
+    for key, value in parameters.items():
+        if key not in KNOWN_PARAMETERS and value is not None:
+            # A misspelt `filter` that is ignored would let everything out.
+            raise InvalidInput(
+                "unknown_parameter", "Unknown", field=f".parameters.{key}", value=value, allowed=KNOWN_PARAMETERS
+            )
     return parameters
+
+
+def _campaign_id(parameters: Mapping[str, Any], name: str) -> str | None:
+    campaign_id = _text(parameters, "campaign_id")
+    if campaign_id is not None and name != "voucher":
+        # Ignored, it would let more out than was asked for.
+        raise InvalidInput(
+            "invalid_parameter",
+            "Property .parameters.campaign_id is for exports of vouchers; use a filter on campaign_id where there is one",
+        )
+    return campaign_id
+
+
+def _header_style(parameters: Mapping[str, Any]) -> Literal["names", "titles"] | None:
+    match _choice(parameters, "header_style", HEADER_STYLES):
+        case "names":
+            return "names"
+        case "titles":
+            return "titles"
+        case _:
+            return None
 
 
 def _fields(value: Any) -> tuple[str, ...]:
