@@ -1,12 +1,8 @@
-"""A worker as a process of its own, for tests that kill it: `python -m tests.worker.child DATABASE FOLDER HOW`.
-
-HOW: `stream` or `parts` runs every export until all have ended, sweeps once, and exits; `leave` starts one export and
-stops as if the operator had asked.
-"""
+"""A worker as a process of its own, for tests that kill it."""
 
 from __future__ import annotations
 
-import sys
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +15,7 @@ from counterfoil.db.engine import Database, DatabaseSettings
 from counterfoil.db.exports import FINAL
 from counterfoil.db.schema import exports
 from counterfoil.worker.job import run_attempt, stopping
+from counterfoil.worker.probes import arm
 from counterfoil.worker.runner import Chore, Runner
 from counterfoil.worker.sweeper import Sweeper
 from tests.waiting import until
@@ -28,8 +25,16 @@ from tests.worker.exporting import QUICK, World, open_world
 SETTINGS = replace(QUICK, lease_ttl_s=20.0, watch_s=0.1, duties_every_s=0.2)
 
 
-def main(url: str, folder: str, how: str) -> None:
-    """Be the worker."""
+def work(url: str, folder: str, how: str, probe: str) -> None:
+    """Be the worker, with its words in FOLDER/log.
+
+    how: `stream` or `parts` runs every export until all have ended, sweeps once, and returns; `leave` starts one
+    export and stops as if the operator had asked. probe: as in COUNTERFOIL_PROBE.
+    """
+    log = os.open(f"{folder}/log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    arm(probe)
     database = Database(url, DatabaseSettings(pool_size=8, cache_mb=8))
     world = open_world(database, Path(folder), settings=SETTINGS)
     if how == "leave":
@@ -54,7 +59,3 @@ def _all_ended(world: World) -> bool:
     with world.database.read() as connection:
         waiting = sa.select(sa.func.count()).select_from(exports).where(exports.c.status.not_in(FINAL))
         return connection.execute(waiting).scalar_one() == 0
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

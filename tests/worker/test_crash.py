@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,15 @@ from counterfoil.worker.probes import PROBES
 from tests.databases import postgres_ledger, sqlite_ledger
 from tests.services import PostgresServer
 from tests.waiting import until
+from tests.worker import child
 from tests.worker.exporting import World, fill, open_world, request
 
 pytestmark = pytest.mark.crash
 
-ROOT = Path(__file__).parents[2]
 ROWS = 1000
+# Processes of their own, forked from a server that has the imports done: they are killed by dozens here.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([child.__name__])
 STREAMED = [probe for probe in PROBES if not probe.startswith("part_")]
 
 
@@ -39,25 +42,29 @@ class Site:
     folder: Path
 
     @contextmanager
-    def worker(self, how: str, probe: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, how: str, probe: str = "") -> Iterator[ForkServerProcess]:
         """A worker's process, killed at the end of the block if it still runs."""
-        environment: Mapping[str, str] = {**os.environ, "COUNTERFOIL_PROBE": probe}
-        command = [sys.executable, "-m", "tests.worker.child", self.url, str(self.folder), how]
-        with (self.folder / "log").open("ab") as words:
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=words, stderr=words)
+        process = PROCESSES.Process(target=child.work, args=(self.url, str(self.folder), how, probe))
+        process.start()
         try:
             yield process
         finally:
             process.kill()
-            process.wait()
+            process.join()
 
-    def work(self, how: str, probe: str = "") -> int:
+    def work(self, how: str, probe: str = "") -> int | None:
         """Let a worker do everything there is; its return code, negative for the signal that ended it."""
         with self.worker(how, probe) as process:
-            return process.wait(timeout=150)
+            return ended(process)
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")[-4000:]
+
+
+def ended(process: ForkServerProcess) -> int | None:
+    """Wait for a worker's end; None when it takes too long."""
+    process.join(timeout=150)
+    return process.exitcode
 
 
 class Crashes:
@@ -79,13 +86,13 @@ class Crashes:
         expected = reference(site.world)
         site.world.ask("exp_1", request())
         with site.worker("stream", "proved:1:pause") as paused:
-            until(lambda: _is_stopped(paused.pid), "the worker to stand still", deadline_s=60)
+            until(lambda: _is_stopped(paused.pid or 0), "the worker to stand still", deadline_s=60)
             _let_lease_end(site.world)
             assert site.work("stream") == 0, site.log()
             done = site.world.row("exp_1")
             assert (done.status, done.attempt) == ("DONE", 2)
-            paused.send_signal(signal.SIGCONT)
-            assert paused.wait(timeout=60) == 0, site.log()
+            os.kill(paused.pid or 0, signal.SIGCONT)
+            assert ended(paused) == 0, site.log()
         assert site.world.row("exp_1") == done
         check(site.world, "exp_1", expected)
 
@@ -95,7 +102,7 @@ class Crashes:
         for name in names:
             site.world.ask(name, request())
         with site.worker("stream") as one, site.worker("parts") as other:
-            assert [one.wait(timeout=150), other.wait(timeout=150)] == [0, 0], site.log()
+            assert [ended(one), ended(other)] == [0, 0], site.log()
         for name in names:
             check(site.world, name, expected)
             assert site.world.row(name).attempt == 1

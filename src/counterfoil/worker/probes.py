@@ -44,10 +44,16 @@ class _Armed:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def parse(text: str | None) -> _Armed | None:
-    """Read `name[:count[:kill|pause]]`. Raises Misconfigured, naming what there is."""
-    if not text:
-        return None
+_armed: _Armed | None = None
+
+
+def arm(text: str | None) -> None:
+    """Arm a point, as `name[:count[:kill|pause]]`; nothing disarms. Raises Misconfigured, naming what there is."""
+    global _armed
+    _armed = _parsed(text) if text else None
+
+
+def _parsed(text: str) -> _Armed:
     name, _, rest = text.partition(":")
     count, _, action = rest.partition(":")
     if name not in PROBES or (count and not count.isdecimal()) or (action or "kill") not in _SIGNALS:
@@ -55,9 +61,6 @@ def parse(text: str | None) -> _Armed | None:
             "invalid_setting", f"COUNTERFOIL_PROBE={text} is not NAME[:COUNT[:kill|pause]] with one of {PROBES}"
         )
     return _Armed(name, int(count or 1), _SIGNALS[action or "kill"])
-
-
-_armed = parse(variable("PROBE"))
 
 
 def reach(name: str) -> None:
@@ -68,3 +71,6 @@ def reach(name: str) -> None:
         _armed.left -= 1
         if _armed.left == 0:
             os.kill(os.getpid(), _armed.signal)
+
+
+arm(variable("PROBE"))
