@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 
 from counterfoil.clock import Clock, SystemClock
-from counterfoil.dataplane.csv_encoder import csv_encoder
-from counterfoil.dataplane.encoder import EncoderFactory
-from counterfoil.dataplane.jsonl import JsonLinesEncoder
+from counterfoil.dataplane.formats import FORMATS
 from counterfoil.dataplane.parts import PartMaker
 from counterfoil.dataplane.scan_rows import DatabaseRows
 from counterfoil.dataplane.signature import Signer
@@ -72,8 +70,6 @@ from counterfoil.worker.job import Workshop
 from counterfoil.worker.planning import ExportPlanner
 from counterfoil.worker.runner import Chore, Runner
 from counterfoil.worker.settings import WorkerSettings
-
-ENCODERS: Mapping[str, EncoderFactory] = {"csv": csv_encoder, "jsonl": JsonLinesEncoder}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +148,7 @@ def build(settings: Settings, clock: Clock | None = None) -> System:
 
 
 def _runner(settings: Settings, core: Core, store: Store, services: Services, woken: threading.Event) -> Runner:
-    maker = PartMaker(DatabaseRows(core.database), ENCODERS, store)
+    maker = PartMaker(DatabaseRows(core.database), {name: f.factory for name, f in FORMATS.items()}, store)
     shop = Workshop(
         database=core.database,
         store=store,

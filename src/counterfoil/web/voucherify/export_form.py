@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from counterfoil.catalog.objects import OBJECTS
+from counterfoil.dataplane.formats import FORMATS
 from counterfoil.errors import InvalidInput
 from counterfoil.plan.fields import parse_order
 from counterfoil.plan.request import ExportRequest, Filter
 from counterfoil.web.voucherify.filter_form import echo_filters, read_filters
 
-FORMATS = ("csv", "jsonl", "parquet", "xlsx")
 HEADER_STYLES = ("names", "titles")
 PYTHON_CLIENT = "Python-SDK"
 
@@ -73,7 +73,7 @@ def read(body: Mapping[str, Any] | None, exported_object: str | None = None) -> 
         fields=fields,
         order=parse_order(order) if order else None,
         filter=read_filters(filters, ".parameters.filters"),
-        format=_choice(parameters, "format", FORMATS) or "csv",
+        format=_choice(parameters, "format", tuple(FORMATS)) or "csv",
         header_style=_header_style(parameters),
         split_rows=_whole(parameters, "split_rows"),
         split_bytes=_whole(parameters, "split_bytes"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Depends, Query, Request
 from starlette.responses import Response
 
+from counterfoil.dataplane.formats import FORMATS
 from counterfoil.errors import Unauthenticated
 from counterfoil.plan.request import Filter
 from counterfoil.services.core import Caller
@@ -20,13 +21,8 @@ from counterfoil.web.voucherify.export_form import EXPORT_BODY, SHORTCUT_BODY, A
 from counterfoil.web.voucherify.openapi import ERRORS
 from counterfoil.web.voucherify.views import page_of
 
-MEDIA_TYPES = {
-    # The vendor's Python client takes text/plain only (facts 1.6).
-    "csv": "text/plain; charset=utf-8",
-    "jsonl": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-}
+CSV_MEDIA_TYPE = "text/plain; charset=utf-8"
+"""The vendor's Python client takes text/plain only (facts 1.6)."""
 TRANSACTIONS = "voucher_transactions"
 POINTS_EXPIRATION = "points_expiration"
 
@@ -106,7 +102,8 @@ def _looking(
         if caller is not None and caller.project_id != designated.project_id:
             raise Unauthenticated
         file = service.download(designated, export_id, part)
-        return send(request, service.store, file, media_type=MEDIA_TYPES[file.format], redirect_ttl_s=redirect_ttl_s)
+        media_type = CSV_MEDIA_TYPE if file.format == "csv" else FORMATS[file.format].media_type
+        return send(request, service.store, file, media_type=media_type, redirect_ttl_s=redirect_ttl_s)
 
 
 def _shortcuts(router: APIRouter, service: ExportService) -> None:
