@@ -10,7 +10,7 @@ A sheet ends at Excel's limit of 1,048,576 rows, header included, and the next b
 alone. They are made in an unnamed temporary file, since a zip's sizes stand before its content, and `end` maps it.
 
 The workbook is written here and not by a library: XlsxWriter 3.3 in its constant-memory mode puts text such as
-`<r>…</r>` into the sheet as markup, and takes ten times as long.
+`<r>…</r>` into the sheet as markup, and takes more than three times as long.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ SHEET_BYTES_MAX = 2**32 - 2**28
 _EPOCH_SERIAL = 25_569
 _FIRST_DAY = 61 - _EPOCH_SERIAL  # 1900-03-01: spreadsheets count a 29 February 1900 that never was
 _ESCAPED = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
+_SPECIAL = re.compile("[&<>\x00-\x1f\ufffe\uffff]|_x")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 _WIDTH, _INSTANT_WIDTH = 14, 24
 
@@ -164,9 +165,11 @@ def _text_cell(text: str, bound: BoundColumn, style: int = package_module.STYLE_
     if 2 * len(text) > TEXT_UNITS_MAX and len(text.encode("utf-16-le")) // 2 > TEXT_UNITS_MAX:
         message = f"Column '{bound.column.name}' holds a text longer than the {TEXT_UNITS_MAX} characters of a cell"
         raise InvalidInput("text_too_long", message, field=bound.column.name)
+    styled = f' s="{style}"' if style else ""
+    if not _SPECIAL.search(text) and text == text.strip():
+        return f'"{styled} t="inlineStr"><is><t>{text}</t></is></c>'
     kept = _UNPRINTABLE.sub(lambda match: f"_x{ord(match[0]):04X}_", _ESCAPED.sub("_x005F_", text))
     space = ' xml:space="preserve"' if kept != kept.strip() or "\n" in kept else ""
-    styled = f' s="{style}"' if style else ""
     return f'"{styled} t="inlineStr"><is><t{space}>{escape(kept)}</t></is></c>'
 
 
@@ -188,9 +191,12 @@ def _number(bound: BoundColumn) -> Callable[[object], Cell]:
     style = package_module.STYLE_SCALE + scale - 1 if scale > 0 else package_module.STYLE_PLAIN
 
     def cell(value: object) -> Cell:
-        text = f"{value:f}" if isinstance(value, Decimal) else decimal_text(cast("int", value), scale)
-        digits = text.lstrip("-0.").replace(".", "")
-        return _number_cell(text, style) if len(digits) <= NUMBER_DIGITS_MAX else _text_cell(text, bound)
+        if isinstance(value, Decimal):
+            text, exact = f"{value:f}", len(value.as_tuple().digits) + max(0, -scale) <= NUMBER_DIGITS_MAX
+        else:
+            number = cast("int", value)
+            text, exact = decimal_text(number, scale), abs(number) < 10**NUMBER_DIGITS_MAX
+        return _number_cell(text, style) if exact else _text_cell(text, bound)
 
     return cell
 
