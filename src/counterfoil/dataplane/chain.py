@@ -12,6 +12,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,8 @@ class Chain:
         self._merged = 0
         self._block = 0
         self._folder: Path | None = None
+        self._aside: ThreadPoolExecutor | None = None
+        self._sorted: Future[Runs] | None = None
 
     def start_part(self, no: int) -> None:
         """What is added from here on stands in part `no` of the file."""
@@ -126,7 +129,7 @@ class Chain:
             self._waiting.append(_Columns.of(rows, self._fingerprints))
             self._waiting_rows += len(rows)
             if self._waiting_rows >= BLOCK_ROWS:
-                self._flush()
+                self._sort_aside()
 
     def add_runs(self, runs: Runs) -> None:
         """Take in runs that were gathered elsewhere, in the order `runs` gave them."""
@@ -145,6 +148,7 @@ class Chain:
         self._flush()
         assert self._folder is None, "runs went to scratch files; ask for totals"
         self._compact()
+        self.close()
         held = [runs for share in self._shares for runs in share]
         return np.concatenate(held) if held else np.empty(0, RUN)
 
@@ -165,17 +169,34 @@ class Chain:
         return totals
 
     def close(self) -> None:
-        """Remove the scratch files, if any."""
+        """Remove the scratch files and end the thread, if any."""
+        if self._aside is not None:
+            self._aside.shutdown()
+            self._aside = None
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
+    def _sort_aside(self) -> None:
+        """Let another thread sort the block, while the caller goes on to encode the rows; one block at a time."""
+        self._collect()
+        self._aside = self._aside or ThreadPoolExecutor(1, thread_name_prefix="counterfoil-chain")
+        self._sorted = self._aside.submit(self._runs_of_block, self._waiting, self._block)
+        self._waiting, self._waiting_rows, self._block = [], 0, self._block + 1
+
+    def _collect(self) -> None:
+        if self._sorted is not None:
+            self.add_runs(self._sorted.result())
+            self._sorted = None
+
     def _flush(self) -> None:
+        self._collect()
         if self._waiting:
-            columns = _Columns.joined(self._waiting)
-            self._waiting, self._waiting_rows = [], 0
-            self.add_runs(runs_of(columns, self._block, descending=self._descending))
-            self._block += 1
+            self.add_runs(self._runs_of_block(self._waiting, self._block))
+            self._waiting, self._waiting_rows, self._block = [], 0, self._block + 1
+
+    def _runs_of_block(self, columns: list[_Columns], block: int) -> Runs:
+        return runs_of(_Columns.joined(columns), block, descending=self._descending)
 
     def _compact(self) -> None:
         for share in self._shares:

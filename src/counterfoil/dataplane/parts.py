@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,12 +88,24 @@ class PartMaker:
         what `stop` was set with; in each case no part is left."""
         encoder = self.encoder(job.selection)
         assert encoder.joins, "parts of this format cannot be joined"
-        chain = Chain(descending=job.selection.order.descending, runs_max=1 << 62) if job.chain else None
-        if chain is not None:
+        if not job.chain:
+            return self._write(job, task, encoder, None, stop, on_rows)
+        with closing(Chain(descending=job.selection.order.descending, runs_max=1 << 62)) as chain:
             chain.start_part(task.no)
+            return self._write(job, task, encoder, chain, stop, on_rows)
+
+    def _write(
+        self,
+        job: PartJob,
+        task: Task,
+        encoder: Encoder,
+        chain: Chain | None,
+        stop: StopFlag,
+        on_rows: Callable[[int], None],
+    ) -> Part:
         observer = self.observer(job.selection, chain)
-        key = f"{job.folder}/part-{task.no:05}.{encoder.extension}"
-        with Sink(self.store, key) as sink:
+        stem = f"{job.folder}/part-{task.no:05}"
+        with Sink(self.store, f"{stem}.{encoder.extension}") as sink:
             if task.no == 0:
                 sink.write(encoder.begin())
             for rows in observer.watch(self.source.batches(job.selection, task, stop), stop):
@@ -100,12 +113,12 @@ class PartMaker:
                 on_rows(len(rows))
             if task.no == job.last_no:
                 sink.write(encoder.end())
-            runs = self._put_runs(f"{job.folder}/part-{task.no:05}.runs", chain) if chain is not None else None
+            runs = self._put_runs(f"{stem}.runs", chain) if chain is not None else None
             sealed = sink.seal()
         return Part(
             task.no,
             task_hash(job.selection, task),
-            key,
+            sealed.key,
             observer.totals.rows,
             sealed.size_bytes,
             sealed.sha256,

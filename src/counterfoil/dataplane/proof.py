@@ -109,9 +109,11 @@ def _broken(provable: Provable, found: ChainTotals) -> dict[str, Any]:
 
 def _is_interval(asked: Filter) -> bool:
     """Whether the conditions on created_at bound one stretch of time, so that each card's part of it has no gaps."""
+    times = [each for each in asked.fields if each.field == "created_at"]
+    if len(times) > 1 and asked.junction == "or":
+        return False
     return all(
         condition.operator in _INTERVALS or (condition.operator == "within" and len(condition.operands) == 2)
-        for each in asked.fields
-        if each.field == "created_at"
+        for each in times
         for condition in each.conditions
     )
