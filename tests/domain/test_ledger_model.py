@@ -6,7 +6,6 @@ Hypothesis draws commands; after each one, balances, lots, movements and refusal
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -35,51 +34,11 @@ from counterfoil.domain.cards import (
 from counterfoil.domain.money import AMOUNT_MAX
 from counterfoil.domain.movements import Movement, MovementType
 from counterfoil.errors import InvalidInput, Refused
+from tests.ledger.naive_card import NEVER, Came, NaiveCard
 
 START_MS = 20_000 * MS_PER_DAY
-NEVER = "9999"
 LOYALTY = ("loyal-1", "loyal-2", "loyal-3")
 NAMES = ("gift-1", *LOYALTY)
-
-
-@dataclass
-class Naive:
-    """What anyone would write down of a card. lots: last day of use -> points; opened: how often that day's lot was."""
-
-    loyalty: bool
-    lots: Counter[str] = field(default_factory=Counter)
-    opened: Counter[str] = field(default_factory=Counter)
-    expired_lots: list[tuple[str, int]] = field(default_factory=list)
-    total: int = 0
-    redeemed: int = 0
-
-    @property
-    def balance(self) -> int:
-        return sum(self.lots.values())
-
-    def gain(self, points: int, day: str | None) -> None:
-        day = (day or NEVER) if self.loyalty else NEVER
-        if day not in self.lots:
-            self.opened[day] += 1
-        self.lots[day] += points
-
-    def take(self, points: int) -> list[tuple[str, int, int]]:
-        """Where the points came from: (day, which opening of that day's lot, points)."""
-        came: list[tuple[str, int, int]] = []
-        for day in sorted(self.lots):
-            taken = min(points, self.lots[day])
-            self.lots[day] -= taken
-            points -= taken
-            if taken:
-                came.append((day, self.opened[day], taken))
-        assert points == 0
-        return came
-
-    def expire(self, today: str) -> list[int]:
-        late = sorted(day for day in self.lots if day != NEVER and day < today)
-        gone = [(day, self.lots.pop(day)) for day in late]
-        self.expired_lots += gone
-        return [-points for _, points in gone if points]
 
 
 DAYS_AHEAD = st.one_of(st.none(), st.integers(0, 6))
@@ -95,9 +54,9 @@ class LedgerMachine(RuleBasedStateMachine):
         super().__init__()
         self.now_ms = START_MS
         self.cards = {n: Card(f"v_{n}", n, CardKind.LOYALTY if n in LOYALTY else CardKind.GIFT) for n in NAMES}
-        self.naive = {n: Naive(n in LOYALTY) for n in NAMES}
+        self.naive = {n: NaiveCard(n in LOYALTY) for n in NAMES}
         self.movements: dict[str, list[Movement]] = {n: [] for n in NAMES}
-        self.spent: list[tuple[str, Movement, list[tuple[str, int, int]]]] = []
+        self.spent: list[tuple[str, Movement, Came]] = []
 
     # -- what every command does ---------------------------------------------------------------------------------------
 
@@ -144,8 +103,7 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             posted = activate(card, amount, about, Origin(), day, self.now_ms)
         self.keep(name, *posted)
-        self.naive[name].gain(amount, day)
-        self.naive[name].total += amount
+        self.naive[name].add(amount, day)
 
     @rule(name=CARD, amount=AMOUNTS, buying=st.booleans())
     def takes(self, name: str, amount: int, buying: bool) -> None:
@@ -155,14 +113,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 redeem(card, amount, {}, Origin()) if buying else remove(card, amount, Origin())
             assert caught.value.code == ("insufficient_points" if name in LOYALTY else "insufficient_credits")
             return
-        came = naive.take(amount)
         if buying:
             card, movements = redeem(card, amount, {"redemption": {"id": "r_1"}}, Origin())
-            naive.redeemed += amount
-            self.spent.append((name, movements[0], came))
+            self.spent.append((name, movements[0], naive.spend(amount)))
         else:
             card, movements = remove(card, amount, Origin("API", "mine", "why"))
-            naive.total -= amount
+            naive.remove(amount)
         self.keep(name, card, movements)
 
     @precondition(lambda self: self.spent)
@@ -171,10 +127,7 @@ class LedgerMachine(RuleBasedStateMachine):
         name, movement, came = self.spent.pop(data.draw(st.integers(0, len(self.spent) - 1)))
         card, naive, expired_to = self.touch(name), self.naive[name], self.day(ahead)
         self.keep(name, *refund(card, movement.lots, -movement.amount, {}, Origin(), expired_to, self.now_ms))
-        for day, opening, points in came:
-            home_lives = day in naive.lots and naive.opened[day] == opening
-            naive.gain(points, day if home_lives and day != NEVER else None if day == NEVER else expired_to)
-        naive.redeemed += movement.amount
+        naive.give_back(came, expired_to)
 
     @rule(giver=CARD, taker=CARD, amount=AMOUNTS, ahead=DAYS_AHEAD)
     def moves(self, giver: str, taker: str, amount: int, ahead: int | None) -> None:
@@ -217,8 +170,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def cards_are_as_written_down(self) -> None:
         for name, naive in self.naive.items():
             card = self.cards[name]
-            assert (card.balance, card.total, card.redeemed) == (naive.balance, naive.total, naive.redeemed)
-            assert card.expired == sum(points for _, points in naive.expired_lots)
+            found = (card.balance, card.total, card.subtracted, card.redeemed, card.expired)
+            assert found == (naive.balance, naive.total, naive.subtracted, naive.redeemed, naive.expired)
             if name in LOYALTY:
                 active = [(b.expires_on or NEVER, b.points) for b in card.buckets if b.status == lots_of.ACTIVE]
                 assert sorted(active) == sorted(naive.lots.items())
