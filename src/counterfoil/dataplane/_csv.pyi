@@ -22,6 +22,7 @@ class Chunk:
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
+@final
 class Encoder:
     """CSV rows for batches of one schema.
 
