@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import io
 import re
 import zipfile
@@ -188,6 +189,21 @@ def test_a_sheet_that_is_just_full_stands_alone() -> None:
     batch = pa.record_batch({"n": pa.array(range(10))})
     encoder = XlsxEncoder(batch.schema, [Column("n", "N")], sheet_rows=11)
     assert [len(rows) for rows in sheets(written(encoder, [batch])).values()] == [11]
+
+
+def test_a_sheet_ends_before_it_outgrows_a_zip_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("counterfoil.dataplane.xlsx.SHEET_BYTES_MAX", 2_000)
+    batch = pa.record_batch({"t": pa.array(["x" * 100] * 50)})
+    found = sheets(written(XlsxEncoder(batch.schema, [Column("t", "T")]), [batch]))
+    assert len(found) > 2
+    assert sum(len(rows) - 1 for rows in found.values()) == 50
+
+
+def test_a_file_beyond_what_a_zip_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("counterfoil.dataplane.xlsx.SHEET_BYTES_MAX", 2_000)
+    batch = pa.record_batch({"t": pa.array([hashlib.sha512(bytes([i])).hexdigest() for i in range(100)])})
+    with pytest.raises(InvalidInput, match="larger than 4 GiB"):
+        written(XlsxEncoder(batch.schema, [Column("t", "T")]), [batch])
 
 
 def test_columns_beyond_z() -> None:

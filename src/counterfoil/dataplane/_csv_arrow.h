@@ -63,10 +63,10 @@ struct entry {
 };
 
 struct column {
-    uint8_t kind;  /* enum cell_kind */
-    uint8_t width; /* enum int_width: of integers, decimals, and dictionary indices */
-    uint8_t unit;  /* enum time_unit */
-    uint8_t ready; /* text is CSV-ready: copied as it is */
+    uint8_t kind;   /* enum cell_kind */
+    uint8_t width;  /* enum int_width: of integers, decimals, and dictionary indices */
+    uint8_t unit;   /* enum time_unit */
+    uint8_t ready;  /* text is CSV-ready: copied as it is */
     uint8_t stride; /* bits from one place of `values` to the next */
     int32_t scale;
     int64_t shift;        /* row 0 of the batch is at this place of the buffers */
@@ -79,12 +79,12 @@ struct column {
     int64_t view_count;
     const struct entry *entries;
     struct column *inner; /* the dictionary's values, for CELL_INDIRECT */
-    uint64_t entry_count; /* or, for CELL_INDIRECT, how many values */
+    uint64_t entry_count; /* how many entries, or values for CELL_INDIRECT */
     int64_t day;          /* the date rendered last, and its text: neighbours share it */
     char day_text[16];
 };
 
-/* The bytes made so far. Between `used` and `capacity` there is always SLACK more, so that stores may overshoot. */
+/* The bytes made so far. SLACK bytes more lie beyond `capacity`, so stores may overshoot. */
 struct output {
     char *data;
     size_t used;
@@ -95,7 +95,7 @@ struct job {
     struct column *columns;
     int column_count;
     size_t fixed_bytes; /* the most that all cells but text and entries can need in one row, separators included */
-    int scattered; /* 0: rows come one after the other; 1: backwards; 2: anyhow */
+    int scattered;      /* 0: rows come one after the other; 1: backwards; 2: anyhow */
     struct output out;
     enum fault fault;
     int fault_column;
