@@ -22,6 +22,8 @@ ORDERS = ("created_at", "updated_at", "source_id")
 # One statement's worth of values; SQLite's own bound on variables is 32,766.
 _CHUNK = 1000
 
+_EMPTY: Row = {column.name: None if column.default is None else 0 for column in customers.c}
+_insert = customers.insert()
 _alive = customers.c.deleted_at.is_(None)
 _of_project = customers.c.project_id == sa.bindparam("project")
 _rows = sa.select(*customers.c)
@@ -151,9 +153,11 @@ def _conditions(query: CustomerQuery) -> list[sa.ColumnElement[bool]]:
     return found + [column < value for column, value in below if value is not None]
 
 
-def insert_customer(connection: Connection, row: Mapping[str, Any]) -> None:
-    """A new customer, all summaries at 0."""
-    connection.execute(customers.insert(), row)
+def insert_customer(connection: Connection, values: Mapping[str, Any]) -> Row:
+    """A new customer; the whole row, all summaries at 0 and what is not among the values empty."""
+    row = {**_EMPTY, **values}
+    connection.execute(_insert, row)
+    return row
 
 
 def update_customer(connection: Connection, project_id: int, customer_id: str, values: Mapping[str, Any]) -> None:

@@ -18,14 +18,6 @@ _of_campaign = earning_rules.c.campaign_id == sa.bindparam("campaign")
 _alive = earning_rules.c.deleted_at.is_(None)
 _rows = sa.select(*earning_rules.c).where(_of_project, _alive)
 _by_id = _rows.where(_of_campaign, earning_rules.c.id == sa.bindparam("id"))
-_of_event = (
-    _rows.where(
-        earning_rules.c.campaign_id.in_(sa.bindparam("campaigns", expanding=True)),
-        earning_rules.c.event == sa.bindparam("event"),
-        earning_rules.c.active,
-    )
-    .order_by(earning_rules.c.created_at, earning_rules.c.id)
-)  # fmt: skip
 _now = sa.bindparam("now")
 
 
@@ -33,14 +25,20 @@ def _started(start: sa.Column[int], end: sa.Column[int]) -> sa.ColumnElement[boo
     return sa.and_(sa.or_(start.is_(None), start <= _now), sa.or_(end.is_(None), end >= _now))
 
 
-_earning_cards = (
+_earning = (
     sa.select(
-        vouchers.c.id,
-        vouchers.c.campaign_id,
+        *earning_rules.c,
+        vouchers.c.id.label("card_id"),
+        vouchers.c.code.label("card_code"),
         campaigns.c.start_date.label("campaign_start_date"),
         campaigns.c.voucher.label("template"),
     )
+    .select_from(vouchers)
     .join(campaigns, (campaigns.c.project_id == vouchers.c.project_id) & (campaigns.c.id == vouchers.c.campaign_id))
+    .join(
+        earning_rules,
+        (earning_rules.c.project_id == campaigns.c.project_id) & (earning_rules.c.campaign_id == campaigns.c.id),
+    )
     .where(
         vouchers.c.project_id == sa.bindparam("project"),
         vouchers.c.holder_id == sa.bindparam("holder"),
@@ -51,8 +49,11 @@ _earning_cards = (
         campaigns.c.active,
         campaigns.c.deleted_at.is_(None),
         _started(campaigns.c.start_date, campaigns.c.expiration_date),
+        earning_rules.c.event == sa.bindparam("event"),
+        earning_rules.c.active,
+        _alive,
     )
-    .order_by(vouchers.c.created_at, vouchers.c.id)
+    .order_by(campaigns.c.id, vouchers.c.created_at, vouchers.c.id, earning_rules.c.created_at, earning_rules.c.id)
 )
 
 
@@ -92,27 +93,18 @@ def update_rule(connection: Connection, project_id: int, rule_id: str, values: M
     )
 
 
-def rules_by_campaign(
-    connection: Connection, project_id: int, campaign_ids: Sequence[str], event: str
-) -> dict[str, list[Row]]:
-    """The active rules of an event, oldest first, by campaign id; campaigns without any are left out."""
-    values = {"project": project_id, "campaigns": list(campaign_ids), "event": event}
-    found: dict[str, list[Row]] = {}
-    for row in connection.execute(_of_event, values).mappings():
-        found.setdefault(row["campaign_id"], []).append(dict(row))
-    return found
+def earning(connection: Connection, project_id: int, customer_id: str, event: str, now_ms: int) -> list[Row]:
+    """The active rules of an event that pay to a customer, by campaign, oldest first, each with the card it pays to.
 
-
-def earning_cards(connection: Connection, project_id: int, customer_id: str, now_ms: int) -> dict[str, Row]:
-    """The loyalty card that earns for a customer in each campaign in force, by campaign id: the oldest usable one.
-
-    Each: id, campaign_id, campaign_start_date (ms or None), template (the campaign's voucher document).
+    In each campaign in force the oldest usable card of the customer earns. Besides the rule's columns: card_id,
+    card_code, campaign_start_date (ms or None), template (the campaign's voucher document).
     """
-    values = {"project": project_id, "holder": customer_id, "now": now_ms}
-    found: dict[str, Row] = {}
-    for row in connection.execute(_earning_cards, values).mappings():
-        found.setdefault(row["campaign_id"], dict(row))
-    return found
+    values = {"project": project_id, "holder": customer_id, "event": event, "now": now_ms}
+    found = [dict(row) for row in connection.execute(_earning, values).mappings()]
+    earners: dict[str, str] = {}
+    for row in found:
+        earners.setdefault(row["campaign_id"], row["card_id"])
+    return [row for row in found if row["card_id"] == earners[row["campaign_id"]]]
 
 
 def insert_pending(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -18,6 +18,8 @@ Row = dict[str, Any]
 
 ORDERS = ("created_at", "updated_at")
 
+_EMPTY: Row = {column.name: None for column in orders.c} | {"accrued": False}
+_insert = orders.insert()
 _of_project = orders.c.project_id == sa.bindparam("project")
 _rows = sa.select(*orders.c)
 _by_id = _rows.where(_of_project, orders.c.id == sa.bindparam("name"))
@@ -63,9 +65,11 @@ def list_orders(connection: Connection, project_id: int, query: OrderQuery) -> t
     return [dict(row) for row in connection.execute(page).mappings()], total
 
 
-def insert_order(connection: Connection, row: Mapping[str, Any]) -> None:
-    """A new order."""
-    connection.execute(orders.insert(), row)
+def insert_order(connection: Connection, values: Mapping[str, Any]) -> Row:
+    """A new order; its whole row, what is not among the values empty."""
+    row = {**_EMPTY, **values}
+    connection.execute(_insert, row)
+    return row
 
 
 def update_order(connection: Connection, project_id: int, order_id: str, values: Mapping[str, Any]) -> None:

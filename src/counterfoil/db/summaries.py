@@ -7,7 +7,8 @@ must always agree. What a customer holds now is not kept here: db.customers sums
   `redemption`) stands for its children and is not counted itself. total_redeemed and total_rolled_back are attempts:
   failed plus succeeded (seed 002).
 * gift_redeemed_amount and loyalty_redeemed_points are what was spent less what rollbacks gave back.
-* An order counts while it is PAID or FULFILLED, with its total_amount (after discounts).
+* An order counts while it is PAID or FULFILLED, with its total_amount (after discounts). The last order is the one with
+  the latest created_at, among those of one millisecond the dearest.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from counterfoil.db.schema import customers, orders, redemptions
 from counterfoil.db.unit import Unit
-from counterfoil.domain.money import checked
+from counterfoil.domain.money import SUM_MAX, checked
 from counterfoil.domain.orders import COUNTED, spent
 
 Summary = dict[str, int | None]
@@ -38,15 +39,58 @@ REDEMPTION_COLUMNS = (
 ORDER_COLUMNS = ("orders_total_amount", "orders_total_count", "orders_last_order_amount", "orders_last_order_date")
 _COLUMNS = REDEMPTION_COLUMNS + ORDER_COLUMNS
 
-_latest = (
-    sa.select(orders.c.total_amount, orders.c.created_at)
-    .where(
-        orders.c.project_id == sa.bindparam("project"),
-        orders.c.customer_id == sa.bindparam("customer"),
-        orders.c.status.in_(COUNTED),
+_customer = sa.and_(
+    customers.c.project_id == sa.bindparam("b_project"), customers.c.id == sa.bindparam("b_customer")
+)  # fmt: skip
+_won = sa.bindparam("b_won", type_=sa.BigInteger)
+_at = sa.bindparam("b_at", type_=sa.BigInteger)
+_later = sa.or_(
+    customers.c.orders_last_order_date.is_(None),
+    customers.c.orders_last_order_date < _at,
+    sa.and_(customers.c.orders_last_order_date == _at, customers.c.orders_last_order_amount < _won),
+)
+_sums = {
+    "orders_total_amount": customers.c.orders_total_amount + _won,
+    "orders_total_count": customers.c.orders_total_count + sa.bindparam("b_more", type_=sa.BigInteger),
+    "updated_at": sa.bindparam("b_now"),
+}
+# An order more: it is the last one or it is not.
+_one_more = (
+    customers.update()
+    .where(_customer)
+    .values(
+        **_sums,
+        orders_last_order_amount=sa.case((_later, _won), else_=customers.c.orders_last_order_amount),
+        orders_last_order_date=sa.case((_later, _at), else_=customers.c.orders_last_order_date),
     )
-    .order_by(orders.c.created_at.desc(), orders.c.id.desc())
-    .limit(1)
+    .returning(customers.c.orders_total_amount)
+)
+
+
+def _of_latest(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return (
+        sa.select(column)
+        .where(
+            orders.c.project_id == sa.bindparam("b_project"),
+            orders.c.customer_id == sa.bindparam("b_customer"),
+            orders.c.status.in_(COUNTED),
+        )
+        .order_by(orders.c.created_at.desc(), sa.func.coalesce(orders.c.total_amount, 0).desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+# Any other change: the last one is looked up.
+_changed = (
+    customers.update()
+    .where(_customer)
+    .values(
+        **_sums,
+        orders_last_order_amount=sa.func.coalesce(_of_latest(orders.c.total_amount), 0),
+        orders_last_order_date=_of_latest(orders.c.created_at),
+    )
+    .returning(customers.c.orders_total_amount)
 )
 
 
@@ -90,18 +134,20 @@ def orders_changed(unit: Unit, before: Mapping[str, Any] | None, after: Mapping[
         (lost, fewer), (won, more) = spent(before, customer_id), spent(after, customer_id)
         if (lost, fewer) == (won, more):
             continue
-        held = sa.select(customers.c.orders_total_amount, customers.c.orders_total_count).where(
-            customers.c.project_id == unit.project_id, customers.c.id == customer_id
-        )
-        total, count = unit.sql.execute(held).one()
-        last = unit.sql.execute(_latest, {"project": unit.project_id, "customer": customer_id}).one_or_none()
-        values = {
-            "orders_total_amount": checked(total - lost + won),
-            "orders_total_count": count - fewer + more,
-            "orders_last_order_amount": 0 if last is None else last.total_amount or 0,
-            "orders_last_order_date": None if last is None else last.created_at,
+        values: dict[str, Any] = {
+            "b_project": unit.project_id,
+            "b_customer": customer_id,
+            "b_won": won - lost,
+            "b_more": more - fewer,
+            "b_now": unit.now_ms,
         }
-        _set(unit, customer_id, values)
+        if before is None and after is not None:
+            statement, values["b_at"] = _one_more, after["created_at"]
+        else:
+            statement = _changed
+        total = unit.sql.execute(statement, values).scalar_one_or_none()
+        if total is not None:
+            checked(total)
 
 
 def _set(unit: Unit, customer_id: str, values: Mapping[str, Any]) -> None:
@@ -203,9 +249,8 @@ def _order_sums(project_id: int) -> sa.Subquery:
 
 
 def _last_orders(project_id: int) -> sa.Subquery:
-    place = sa.func.row_number().over(
-        partition_by=orders.c.customer_id, order_by=(orders.c.created_at.desc(), orders.c.id.desc())
-    )
+    dearest = sa.func.coalesce(orders.c.total_amount, 0).desc()
+    place = sa.func.row_number().over(partition_by=orders.c.customer_id, order_by=(orders.c.created_at.desc(), dearest))
     return (
         sa.select(orders.c.customer_id, orders.c.total_amount, orders.c.created_at, place.label("place"))
         .where(orders.c.project_id == project_id, orders.c.status.in_(COUNTED))

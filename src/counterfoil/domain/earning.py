@@ -106,6 +106,11 @@ def points_for(loyalty: Mapping[str, Any], order: Mapping[str, Any], customer: M
     return max(0, measure // ratio["every"]) * ratio["points"]
 
 
+def asks_for_customer(loyalty: Mapping[str, Any]) -> bool:
+    """Whether `points_for` looks at the customer's row."""
+    return loyalty.get("calculation_type") == "CUSTOMER_METADATA"
+
+
 def details(rule: Mapping[str, Any], order: Mapping[str, Any], event_id: str) -> dict[str, Any]:
     """What an accrual says of where it came from (facts 3.2)."""
     return {

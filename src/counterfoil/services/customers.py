@@ -46,17 +46,9 @@ def _meant(unit: Unit, draft: CustomerDraft) -> Row | None:
 
 
 def _added(unit: Unit, draft: CustomerDraft) -> Row:
-    customer_id = random_id("cust_")
-    row = {
-        "project_id": unit.project_id,
-        "id": customer_id,
-        **new_columns(draft),
-        "created_at": unit.now_ms if draft.created_at is None else draft.created_at,
-    }
-    stored.insert_customer(unit.sql, row)
-    added = stored.customer_by_id(unit.sql, unit.project_id, customer_id)
-    assert added is not None
-    return added
+    created_at = unit.now_ms if draft.created_at is None else draft.created_at
+    about = {"project_id": unit.project_id, "id": random_id("cust_"), "created_at": created_at}
+    return stored.insert_customer(unit.sql, {**new_columns(draft), **about})
 
 
 def _updated(unit: Unit, found: Row, draft: CustomerDraft) -> Row:

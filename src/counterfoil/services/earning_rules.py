@@ -42,44 +42,47 @@ def accrue_for_order(unit: Unit, order: Mapping[str, Any]) -> None:
     promised, in pending_points; the others are posted at once. The caller sees to it that an order is paid only once.
     """
     customer_id = order["customer_id"]
-    earners = stored.earning_cards(unit.sql, unit.project_id, customer_id, unit.now_ms)
-    rules = stored.rules_by_campaign(unit.sql, unit.project_id, sorted(earners), earning.ORDER_PAID) if earners else {}
+    rules = stored.earning(unit.sql, unit.project_id, customer_id, earning.ORDER_PAID, unit.now_ms)
     if not rules:
         return
-    customer = customers_by_id(unit.sql, unit.project_id, (customer_id,))[customer_id]
+    customer = _customer(unit, customer_id, rules)
     event_id = hex_id("evcus_", unit.now_ms)
     promised: list[dict[str, Any]] = []
-    for campaign_id in sorted(rules):
-        earner = earners[campaign_id]
-        for rule in rules[campaign_id]:
-            if not earning.runs_at(rule, earner["campaign_start_date"], unit.now_ms):
-                continue
-            points = earning.points_for(rule["loyalty"], order, customer)
-            if points <= 0:
-                continue
-            about = earning.details(rule, order, event_id)
-            if rule["pending_points"]:
-                promised.append(_promise(unit, earner, rule, customer_id, points, about))
-            else:
-                _pay(unit, earner, rule, points, about)
-    stored.insert_pending(unit.sql, promised)
+    for rule in rules:
+        if not earning.runs_at(rule, rule["campaign_start_date"], unit.now_ms):
+            continue
+        points = earning.points_for(rule["loyalty"], order, customer)
+        if points <= 0:
+            continue
+        about = earning.details(rule, order, event_id)
+        if rule["pending_points"]:
+            promised.append(_promise(unit, rule, customer_id, points, about))
+        else:
+            _pay(unit, rule, points, about)
+    if promised:
+        stored.insert_pending(unit.sql, promised)
 
 
-def _pay(unit: Unit, earner: Row, rule: Row, points: int, about: Mapping[str, Any]) -> None:
-    terms = rule["expiration_rules"] or ((earner["template"] or {}).get("loyalty_card") or {}).get("expiration_rules")
-    card = unit.card(earner["id"])
+def _customer(unit: Unit, customer_id: str, rules: Sequence[Row]) -> Mapping[str, Any]:
+    """The customer's row, or nothing when no rule asks for it."""
+    if not any(earning.asks_for_customer(rule["loyalty"]) for rule in rules):
+        return {}
+    return customers_by_id(unit.sql, unit.project_id, (customer_id,))[customer_id]
+
+
+def _pay(unit: Unit, rule: Row, points: int, about: Mapping[str, Any]) -> None:
+    terms = rule["expiration_rules"] or ((rule["template"] or {}).get("loyalty_card") or {}).get("expiration_rules")
+    card = unit.card(rule["card_code"])
     unit.post(*cards.accrue(card, points, about, expiry.last_day(terms, unit.today), unit.now_ms))
 
 
-def _promise(
-    unit: Unit, earner: Row, rule: Row, customer_id: str, points: int, about: Mapping[str, Any]
-) -> dict[str, Any]:
+def _promise(unit: Unit, rule: Row, customer_id: str, points: int, about: Mapping[str, Any]) -> dict[str, Any]:
     days = rule["pending_points"]["period_value"]
     return {
         "project_id": unit.project_id,
         "id": random_id("lopp_"),
-        "voucher_id": earner["id"],
-        "campaign_id": earner["campaign_id"],
+        "voucher_id": rule["card_id"],
+        "campaign_id": rule["campaign_id"],
         "customer_id": customer_id,
         "points": points,
         "status": "PENDING",

@@ -119,13 +119,9 @@ def _saved(unit: Unit, before: Row | None, draft: OrderDraft, *, earn: bool) -> 
 
 
 def _inserted(unit: Unit, draft: OrderDraft, columns: Mapping[str, Any]) -> Row:
-    order_id = random_id("ord_")
     created_at = unit.now_ms if draft.created_at is None else draft.created_at
-    row = {"accrued": False, **columns, "project_id": unit.project_id, "id": order_id, "created_at": created_at}
-    stored.insert_order(unit.sql, row)
-    inserted = stored.order_by_id(unit.sql, unit.project_id, order_id)
-    assert inserted is not None
-    return inserted
+    about = {"project_id": unit.project_id, "id": random_id("ord_"), "created_at": created_at}
+    return stored.insert_order(unit.sql, {**columns, **about})
 
 
 def _updated(unit: Unit, before: Row, columns: Mapping[str, Any]) -> Row:
