@@ -64,7 +64,7 @@ def read_whole(name: str, value: Any) -> int | None:
 
 
 def whole(name: str, value: Any) -> int:
-    """A whole number of at most 2**62 either way: 12, "12", "-12"."""
+    """A whole number of at most AMOUNT_MAX either way: 12, "12", "-12"."""
     number = value
     if isinstance(value, str):
         digits = value.removeprefix("-")

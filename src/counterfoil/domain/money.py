@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from counterfoil.errors import InvalidInput
 
-# Half of what 64 bits hold, so that a sum of two amounts can always be looked at before it is refused.
-AMOUNT_MAX = 2**62
+# What every JSON reader holds exactly; a thousand such amounts still add up within 64 bits, as summaries and totals do.
+AMOUNT_MAX = 2**53 - 1
+SUM_MAX = 2**62
+"""How far sums over many amounts are kept, such as what a customer spent: half of what 64 bits hold."""
 
 
-def checked(amount: int, field: str = "amount") -> int:
-    """The amount itself, or InvalidInput when its size is beyond what the ledger can add up (2**62)."""
-    if not -AMOUNT_MAX <= amount <= AMOUNT_MAX:
-        raise InvalidInput(
-            "invalid_amount", f"Amount must lie between -{AMOUNT_MAX} and {AMOUNT_MAX}", field=field, value=amount
-        )
+def checked(amount: int, field: str = "amount", most: int = AMOUNT_MAX) -> int:
+    """The amount itself, or InvalidInput when its size is beyond `most`: what the ledger holds (2**53 - 1)."""
+    if not -most <= amount <= most:
+        raise InvalidInput("invalid_amount", f"Amount must lie between -{most} and {most}", field=field, value=amount)
     return amount
 
 
