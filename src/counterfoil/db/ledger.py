@@ -116,7 +116,7 @@ def cards_by_code(connection: Connection, project_id: int, codes: Iterable[str])
 
 
 def _load(
-    connection: Connection, project_id: int, statement: sa.Select[Any], key: str, values: Sequence[str]
+    connection: Connection, project_id: int, statement: sa.Select[*tuple[Any, ...]], key: str, values: Sequence[str]
 ) -> dict[str, Card]:
     rows: list[Any] = []
     for at in range(0, len(values), _IDS_PER_STATEMENT):
