@@ -86,7 +86,7 @@ class PendingPointsService:
 
         def work(unit: Unit) -> dict[str, Any]:
             card, row = _of_member(unit, member, pending_id)
-            left = checked(row["points"] + points, "points")
+            left = checked(row["points"] + checked(points, "points"), "points")
             if left < 0:
                 raise Refused("insufficient_points", "loyalty card points exceeded: more than is pending", field="points",
                               value=points, resource_type="voucher", resource_id=card.code)  # fmt: skip

@@ -195,7 +195,7 @@ def _bill(unit: Unit, draft: OrderDraft | None) -> tuple[orders.Row | None, Bill
     """The order as it is stored, and as it will be before anything is redeemed for it."""
     if draft is None:
         return None, Bill()
-    check_order(draft)
+    check_order(draft, ".order")
     before = None
     if draft.id:
         before = orders.order_by_id(unit.sql, unit.project_id, draft.id)
