@@ -43,13 +43,8 @@ _rows = sa.select(*campaigns.c, _creation_status, _generation_status).select_fro
 _is_referral = campaigns.c.campaign_type == sa.literal("REFERRAL_PROGRAM")
 _alive = campaigns.c.deleted_at.is_(None)
 _of_project = campaigns.c.project_id == sa.bindparam("project")
-_by_name = (
-    _rows.where(
-        _of_project, _alive, sa.or_(campaigns.c.id == sa.bindparam("name"), campaigns.c.name == sa.bindparam("name"))
-    )
-    .order_by((campaigns.c.id == sa.bindparam("name")).desc())
-    .limit(1)
-)
+_by_id = _rows.where(_of_project, _alive, campaigns.c.id == sa.bindparam("name"))
+_by_name = _rows.where(_of_project, _alive, campaigns.c.name == sa.bindparam("name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +65,11 @@ class CampaignQuery:
 
 def find_campaign(connection: Connection, project_id: int, name: str) -> Row | None:
     """The live campaign with that id or, when no id is like it, with that name; None when there is none."""
-    row = connection.execute(_by_name, {"project": project_id, "name": name}).mappings().first()
-    return None if row is None else dict(row)
+    for statement in (_by_id, _by_name):
+        row = connection.execute(statement, {"project": project_id, "name": name}).mappings().one_or_none()
+        if row is not None:
+            return dict(row)
+    return None
 
 
 def campaign_row(source: Unit | Connection, project_id: int, name: str) -> Row:

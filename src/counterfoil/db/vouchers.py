@@ -24,19 +24,16 @@ ORDERS = ("created_at", "updated_at", "code")
 # One statement's worth of values; SQLite's own bound on variables is 32,766.
 CHUNK = 1000
 
-_sources = vouchers.outerjoin(
-    campaigns, (campaigns.c.project_id == vouchers.c.project_id) & (campaigns.c.id == vouchers.c.campaign_id)
+_rows = sa.select(*vouchers.c, campaigns.c.name.label("campaign")).select_from(
+    vouchers.outerjoin(
+        campaigns, (campaigns.c.project_id == vouchers.c.project_id) & (campaigns.c.id == vouchers.c.campaign_id)
+    )
 )
-_rows = sa.select(*vouchers.c, campaigns.c.name.label("campaign")).select_from(_sources)
 _alive = vouchers.c.deleted_at.is_(None)
 _of_project = vouchers.c.project_id == sa.bindparam("project")
-_by_name = (
-    _rows.where(
-        _of_project, _alive, sa.or_(vouchers.c.code == sa.bindparam("name"), vouchers.c.id == sa.bindparam("name"))
-    )
-    .order_by((vouchers.c.code == sa.bindparam("name")).desc())
-    .limit(1)
-)
+# Two statements, each with an index of its own: one with an `or` would make SQLite read the whole project.
+_by_code = _rows.where(_of_project, _alive, vouchers.c.code == sa.bindparam("name"))
+_by_id = _rows.where(_of_project, _alive, vouchers.c.id == sa.bindparam("name"))
 _taken = sa.select(vouchers.c.code).where(
     _of_project, _alive, vouchers.c.code.in_(sa.bindparam("codes", expanding=True))
 )
@@ -45,8 +42,11 @@ _by_ids = _rows.where(_of_project, _alive, vouchers.c.id.in_(sa.bindparam("ids",
 
 def find_voucher(connection: Connection, project_id: int, name: str) -> Row | None:
     """The live voucher with that code or, when no code is like it, with that id; None when there is none."""
-    row = connection.execute(_by_name, {"project": project_id, "name": name}).mappings().first()
-    return None if row is None else dict(row)
+    for statement in (_by_code, _by_id):
+        row = connection.execute(statement, {"project": project_id, "name": name}).mappings().one_or_none()
+        if row is not None:
+            return dict(row)
+    return None
 
 
 def voucher_row(source: Unit | Connection, project_id: int, name: str) -> Row:
@@ -177,7 +177,7 @@ def list_vouchers(connection: Connection, project_id: int, query: VoucherQuery) 
     direction = sa.desc if query.order.startswith("-") else sa.asc
     page = _rows.where(wanted).order_by(direction(key), direction(vouchers.c.id))
     page = page.limit(query.limit).offset((query.page - 1) * query.limit)
-    counted = sa.select(sa.func.count()).select_from(_sources).where(wanted)
+    counted = sa.select(sa.func.count()).select_from(vouchers).where(wanted)
     total = int(connection.execute(counted).scalar_one())
     rows = [dict(row) for row in connection.execute(page).mappings()] if total else []
     return rows, total
@@ -187,12 +187,15 @@ def _conditions(project_id: int, query: VoucherQuery) -> Iterable[sa.ColumnEleme
     exact = {
         vouchers.c.category: query.category,
         vouchers.c.campaign_id: query.campaign_id,
-        campaigns.c.name: query.campaign,
         vouchers.c.code: query.code,
     }
     yield from (column == value for column, value in exact.items() if value is not None)
     if query.ids is not None:
         yield vouchers.c.id.in_(query.ids)
+    if query.campaign is not None:
+        yield vouchers.c.campaign_id.in_(
+            sa.select(campaigns.c.id).where(campaigns.c.project_id == project_id, campaigns.c.name == query.campaign)
+        )
     if query.customer is not None:
         holder = sa.or_(customers.c.id == query.customer, customers.c.source_id == query.customer)
         yield vouchers.c.holder_id.in_(
