@@ -10,6 +10,7 @@ import uuid
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SEQ_BITS = 28
 _TIME_BITS = 44
+_CURSOR = 1
 
 
 def random_id(prefix: str, length: int = 24) -> str:
@@ -54,8 +55,7 @@ def movement_uuid(project_key: str, seq: int) -> str:
 
     One to one with (project, seq), needs no storage, and orders by seq within a project.
     """
-    tag = int.from_bytes(hashlib.sha256(project_key.encode()).digest()[:8], "big") >> 6
-    return str(uuid.UUID(int=_with_version(tag) << 64 | _with_variant(seq)))
+    return str(uuid.UUID(int=_with_version(_tag(project_key)) << 64 | _with_variant(seq)))
 
 
 def seq_of_movement_uuid(project_key: str, text: str) -> int | None:
@@ -66,6 +66,36 @@ def seq_of_movement_uuid(project_key: str, text: str) -> int | None:
         return None
     seq = number & ((1 << 62) - 1)
     return seq if movement_uuid(project_key, seq) == text.lower() else None
+
+
+def cursor_uuid(project_key: str, seq: int, seq_max: int) -> str:
+    """A place in a chain of batches: the movement that comes next, and the snapshot (its last seq) they all see.
+
+    Version 8 too, told from a movement's UUID by two bits that those leave at 0: 48 bits of seq_max, turned by the
+    project's key so that another project's is not taken for it, 10 bits of check, 62 bits of seq.
+    """
+    assert 0 < seq <= seq_max < 1 << 48, (seq, seq_max)
+    digest = hashlib.sha256(f"{project_key}|{seq}|{seq_max}".encode()).digest()
+    check = int.from_bytes(digest[:2], "big") & 0x3FF
+    high = (seq_max ^ _tag(project_key) >> 10) << 16 | 8 << 12 | _CURSOR << 10 | check
+    return str(uuid.UUID(int=high << 64 | _with_variant(seq)))
+
+
+def read_cursor_uuid(project_key: str, text: str) -> tuple[int, int] | None:
+    """(seq, seq_max) of a UUID made by `cursor_uuid` for this project, or None when it is not one."""
+    try:
+        number = uuid.UUID(text).int
+    except ValueError:
+        return None
+    seq = number & ((1 << 62) - 1)
+    seq_max = (number >> 80) ^ _tag(project_key) >> 10
+    if not 0 < seq <= seq_max:
+        return None
+    return (seq, seq_max) if cursor_uuid(project_key, seq, seq_max) == text.lower() else None
+
+
+def _tag(project_key: str) -> int:
+    return int.from_bytes(hashlib.sha256(project_key.encode()).digest()[:8], "big") >> 6
 
 
 def _with_version(tag: int) -> int:

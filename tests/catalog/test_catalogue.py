@@ -13,9 +13,10 @@ from counterfoil.catalog.exportable import Exportable
 from counterfoil.catalog.kinds import Kind
 from counterfoil.catalog.objects import OBJECTS, exportable
 from counterfoil.catalog.operators import BY_NAME, OPERATORS, operators_of
+from counterfoil.catalog.points_transactions import TYPE_WORDS
 from counterfoil.catalog.sources import Child, ChildSum, Choice, FirstOf, Source, State, paths_of
 from counterfoil.db.schema import metadata
-from counterfoil.domain.movements import HIDDEN_TYPES
+from counterfoil.domain.movements import HIDDEN_TYPES, MovementType
 from counterfoil.errors import InvalidInput
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -163,7 +164,15 @@ def _sums(source: Source) -> list[ChildSum | Child]:
 
 
 def test_movements_that_the_domain_hides_never_leave_through_a_dialect() -> None:
-    assert {value for _, value in exportable("voucher_transactions").hidden} == {str(kind) for kind in HIDDEN_TYPES}
+    for name in ("voucher_transactions", "points_transaction"):
+        assert {value for _, value in exportable(name).hidden} == {str(kind) for kind in HIDDEN_TYPES}
+
+
+def test_every_movement_of_points_has_a_word_for_altcraft() -> None:
+    wanted = {str(kind) for kind in MovementType if not kind.startswith("CREDITS_")} - {
+        str(kind) for kind in HIDDEN_TYPES
+    }
+    assert {kind for kind, _ in TYPE_WORDS} == wanted
 
 
 def test_operators_are_known_by_one_name() -> None:
@@ -189,7 +198,8 @@ def described(about: Exportable) -> str:
         uses = [word for word in ("exported", "listed", "filterable", "many") if getattr(field, word)]
         if not field.exported:
             uses.remove("listed")
-        lines.append(f"{field.name} | {field.kind} | {field.title} | {' '.join(uses)} | {field.source}")
+        shown = "" if field.shown_as is None else f" | {field.shown_as}"
+        lines.append(f"{field.name} | {field.kind} | {field.title} | {' '.join(uses)} | {field.source}{shown}")
     return "\n".join(lines) + "\n"
 
 

@@ -324,7 +324,22 @@ class Contract:
         assert take(database).attempt == 2
         with database.read() as connection:
             assert queue.recorded_parts(connection, 1, "exp_1") == {0: PART}
-        assert look(database).rows_done == 0
+
+    def test_progress_never_becomes_less(self, database: Database) -> None:
+        put(database, "exp_1")
+        claim = take(database)
+        do(database, queue.record_plan, claim, path="archive", executor="local", rows_total=100)
+        do(database, queue.renew, claim, 1000, 40)
+        do(database, queue.release, claim)
+        claim = take(database)
+        do(database, queue.record_plan, claim, path="database", executor="local", rows_total=400)
+        do(database, queue.renew, claim, 1000, 10)
+        assert (look(database).rows_done, look(database).rows_total, look(database).percent) == (40, 100, 40)
+        do(database, queue.record_part, claim, PART, 30)
+        assert look(database).percent == 40
+        do(database, queue.record_plan, claim, path="archive", executor="local", rows_total=50)
+        do(database, queue.renew, claim, 1000, 60)
+        assert look(database).percent == 99
 
     def test_what_may_stay_in_an_exports_folder(self, database: Database) -> None:
         put(database, "exp_1")

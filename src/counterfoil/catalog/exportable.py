@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from counterfoil.catalog.kinds import Kind
+from counterfoil.catalog.shown import Shown
 from counterfoil.catalog.sources import JsonAt, Source, is_many
 
 
@@ -14,7 +15,8 @@ class Field:
 
     name: as requests and the default header say it. title: the header in the titles style. exported: may stand in a
     file; otherwise it only filters or orders. listed: stands in the list of allowed fields that errors show (a field
-    may be accepted without being advertised). filterable: conditions may be put on it.
+    may be accepted without being advertised). filterable: conditions may be put on it. shown_as: how a file shows it,
+    where that is not as kind and source have it.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Field:
     exported: bool = True
     listed: bool = True
     filterable: bool = True
+    shown_as: Shown | None = None
 
     @property
     def many(self) -> bool:

@@ -6,6 +6,7 @@ from counterfoil.catalog.customers import CUSTOMER
 from counterfoil.catalog.exportable import Exportable
 from counterfoil.catalog.orders import ORDER
 from counterfoil.catalog.points import POINTS_EXPIRATION
+from counterfoil.catalog.points_transactions import POINTS_TRANSACTION
 from counterfoil.catalog.products import PRODUCT, SKU
 from counterfoil.catalog.publications import PUBLICATION
 from counterfoil.catalog.redemptions import REDEMPTION
@@ -17,10 +18,10 @@ OBJECTS: dict[str, Exportable] = {
     each.name: each
     for each in (
         *(VOUCHER, REDEMPTION, CUSTOMER, PUBLICATION, ORDER, POINTS_EXPIRATION, VOUCHER_TRANSACTIONS),
-        *(PRODUCT, SKU, MOVEMENT),
+        *(PRODUCT, SKU, MOVEMENT, POINTS_TRANSACTION),
     )
 }
-"""By name, in the order in which the vendor's errors list them; `movement` is our own."""
+"""By name, in the order in which the vendor's errors list them; `movement` is our own, `points_transaction` Altcraft's."""
 
 
 def exportable(name: str) -> Exportable:

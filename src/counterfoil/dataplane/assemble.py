@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
+
 from counterfoil.dataplane.chain import Chain
 from counterfoil.dataplane.compress import MEDIA_TYPES, compress, compressed_name
 from counterfoil.dataplane.encoder import Encoder
@@ -82,11 +84,13 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """What one stream has made. more: whether rows were left out because of the selection's limit_rows."""
+    """What one stream has made. more: whether rows were left out because of the selection's limit_rows; following: of
+    movements, (created_at ms, seq) of the first one left out."""
 
     files: tuple[MadeFile, ...]
     totals: Totals
     more: bool
+    following: tuple[int, int] | None = None
 
 
 def stream(
@@ -110,17 +114,19 @@ def stream(
             )
         files.append(_write_file(maker.store, encoder, feed, layout, len(files) + 1))
         if feed.done():
-            return Streamed(tuple(files), observer.totals, rows.more)
+            return Streamed(tuple(files), observer.totals, rows.more, rows.following)
 
 
 class FileRows:
-    """The rows of an export, task after task, up to its limit. `more`: whether a row behind the limit was seen."""
+    """The rows of an export, task after task, up to its limit. `more`: whether a row behind the limit was seen, and
+    `following`, of movements, which one: (created_at ms, seq)."""
 
     def __init__(self, source: RowSource, plan: Plan, stop: StopFlag) -> None:
         self._source = source
         self._plan = plan
         self._stop = stop
         self.more = False
+        self.following: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Rows]:
         """The rows, from the first on."""
@@ -133,11 +139,19 @@ class FileRows:
             for rows in self._source.batches(selection, task, self._stop):
                 if left is not None and len(rows) > left:
                     self.more = True
+                    self.following = _key_of(rows.slice(left, 1))
                     yield rows.slice(0, left)
                     return
                 if left is not None:
                     left -= len(rows)
                 yield rows
+
+
+def _key_of(row: Rows) -> tuple[int, int] | None:
+    if "seq" not in row.batch.schema.names:
+        return None
+    at = row.column("created_at").cast(pa.int64())[0].as_py()
+    return at, row.column("seq")[0].as_py()
 
 
 def join(store: Store, parts: Iterable[Part], encoder: Encoder, layout: Layout, stop: StopFlag) -> MadeFile:

@@ -16,7 +16,8 @@ import pyarrow as pa
 from isal import isal_zlib
 
 from counterfoil.dataplane.chain import RUN, RUN_FIELDS, Chain, Runs
-from counterfoil.dataplane.encoder import Column, Encoder, EncoderFactory
+from counterfoil.dataplane.encoder import Encoder, EncoderFactory
+from counterfoil.dataplane.presentation import presenting
 from counterfoil.dataplane.rows import MOVEMENT_COLUMNS, Rows, RowSource
 from counterfoil.dataplane.sink import Sink
 from counterfoil.dataplane.stop import StopFlag
@@ -76,8 +77,7 @@ class PartMaker:
                 value=selection.format,
                 allowed=tuple(self.encoders),
             )
-        columns = [Column(each.field, each.label, each.scale, each.date_only) for each in selection.columns]
-        return factory(self.source.schema(selection), columns)
+        return presenting(factory, self.source.schema(selection), selection.columns)
 
     def observer(self, selection: Selection, chain: Chain | None) -> Observer:
         """What counts the rows of a selection as they pass."""
@@ -152,7 +152,7 @@ class Observer:
 
     def __init__(self, schema: pa.Schema, selection: Selection, chain: Chain | None) -> None:
         movements = all(name in schema.names for name in MOVEMENT_COLUMNS)
-        names = [column.field for column in selection.columns]
+        names = [column.field for column in selection.columns if column.shown_as is None]
         self._tally = Tally(whole_columns(schema, names), movements=movements)
         self._chain = chain
 

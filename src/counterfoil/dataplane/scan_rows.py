@@ -15,7 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from counterfoil.catalog.kinds import Kind
 from counterfoil.catalog.objects import exportable
+from counterfoil.catalog.sources import Source
 from counterfoil.dataplane.rows import MOVEMENT_COLUMNS, Rows
 from counterfoil.dataplane.schema import arrow_schema, batch_of
 from counterfoil.dataplane.stop import StopFlag
@@ -51,11 +53,19 @@ class DatabaseRows:
         if task.reads == "movements" and task.tail is None:
             return
         schema = self.schema(selection)
+        places = _places(selection)
+        read = pa.schema(
+            [schema.field(name) for name in dict.fromkeys(places.get(name, name) for name in schema.names)]
+        )
         statement = _statement(selection, task, schema.names[len(_fields(selection)) :])
         try:
             with self._database.read() as connection, _cursor(connection, statement, stop) as cursor:
                 while rows := cursor.fetchmany(self._batch_rows):
-                    yield Rows(batch_of(rows, schema))
+                    batch = batch_of(rows, read)
+                    if len(read) < len(schema):
+                        columns = [batch.column(places.get(name, name)) for name in schema.names]
+                        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+                    yield Rows(batch)
                     stop.check()
         except CounterfoilError:
             stop.check()  # an interrupted statement fails with the driver's words; ours say why
@@ -69,6 +79,18 @@ def reads_movements(object_name: str) -> bool:
 
 def _fields(selection: Selection) -> list[str]:
     return list(dict.fromkeys(column.field for column in selection.columns))
+
+
+def _places(selection: Selection) -> dict[str, str]:
+    """For each field the first one that has the same source: what several columns are made of is fetched once."""
+    about = exportable(selection.object)
+    first: dict[tuple[Source, Kind], str] = {}
+    places: dict[str, str] = {}
+    for name in _fields(selection):
+        field = about.field(name)
+        assert field is not None, name
+        places[name] = first.setdefault((field.source, field.kind), name)
+    return places
 
 
 def _statement(selection: Selection, task: Task, extra: Sequence[str]) -> sa.Select[Any]:
@@ -85,7 +107,11 @@ def _statement(selection: Selection, task: Task, extra: Sequence[str]) -> sa.Sel
         cursor=selection.cursor if is_movements else None,
     )
     statement = exportables.select_object(
-        selection.object, _fields(selection), rows, order=selection.order, limit=selection.limit_rows
+        selection.object,
+        list(dict.fromkeys(_places(selection).values())),
+        rows,
+        order=selection.order,
+        limit=selection.limit_rows,
     )
     return statement.add_columns(*(movements.c[name] for name in extra))
 

@@ -74,6 +74,13 @@ class Export:
         """Whether nobody will work on it any more."""
         return self.status in FINAL
 
+    @property
+    def percent(self) -> int:
+        """How far it is: 0 to 99 until it is done, 100 then; it never becomes less."""
+        if self.status in {"DONE", "EXPIRED"}:
+            return 100
+        return min(99, self.rows_done * 100 // self.rows_total) if self.rows_total else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ExportPage:

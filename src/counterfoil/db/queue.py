@@ -119,7 +119,6 @@ _claim = (
         lease_owner=sa.bindparam("owner"),
         lease_until=db_now_ms() + sa.bindparam("ttl_ms", type_=sa.BigInteger),
         started_at=sa.func.coalesce(exports.c.started_at, db_now_ms()),
-        rows_done=0,
     )
     .returning(
         exports.c.project_id,
@@ -196,7 +195,7 @@ def _lost(connection: Connection, claim: Claim) -> LeaseLost | Canceled:
 
 def renew(connection: Connection, claim: Claim, ttl_ms: int, rows_done: int | None = None) -> None:
     """Extend the lease to `ttl_ms` from now and tell the progress. Raises LeaseLost, or Canceled when that was asked."""
-    values: dict[str, Any] = {} if rows_done is None else {"rows_done": rows_done}
+    values: dict[str, Any] = {} if rows_done is None else {"rows_done": _never_less(rows_done)}
     until = db_now_ms() + ttl_ms
     _fenced(connection, claim, exports.c.cancel_requested.is_(False), lease_until=until, **values)
 
@@ -208,9 +207,18 @@ def watch(connection: Connection, claim: Claim) -> None:
         raise _lost(connection, claim)
 
 
+def _never_less(rows_done: int) -> sa.ColumnElement[int]:
+    """rows_done as the most that any attempt has done: a new attempt begins again, its progress does not."""
+    return sa.case((exports.c.rows_done > rows_done, exports.c.rows_done), else_=rows_done)
+
+
 def record_plan(connection: Connection, claim: Claim, *, path: str, executor: str, rows_total: int | None) -> None:
-    """Write down how this attempt goes about it, for whoever looks."""
-    known = {} if rows_total is None else {"rows_total": rows_total}
+    """Write down how this attempt goes about it, for whoever looks. Of several attempts' estimates the least counts, so
+    that what is shown as done never becomes less."""
+    known: dict[str, Any] = {}
+    if rows_total is not None:
+        smaller = (exports.c.rows_total < rows_total, exports.c.rows_total)
+        known["rows_total"] = sa.case(smaller, else_=rows_total)
     _fenced(connection, claim, path=path, executor=executor, **known)
 
 
@@ -219,7 +227,7 @@ def record_part(connection: Connection, claim: Claim, part: RecordedPart, rows_d
 
     The fenced update comes first and locks the export's row, so nobody can take the export before this commits.
     """
-    _fenced(connection, claim, rows_done=rows_done)
+    _fenced(connection, claim, rows_done=_never_less(rows_done))
     row = {
         "project_id": claim.project_id,
         "export_id": claim.export_id,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from counterfoil.catalog.exportable import Exportable, Field
+from counterfoil.catalog.shown import Shown
 from counterfoil.errors import InvalidInput
 from counterfoil.plan.operands import storable
 from counterfoil.plan.request import Order
@@ -62,18 +64,21 @@ def output_columns(
     header_style: str = "names",
     metadata_names: Sequence[str] = (),
     scales: Mapping[str, int] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> tuple[OutputColumn, ...]:
     """The columns of the file for checked fields.
 
     header_style: `names` (seed 002: the fields define the headers) or `titles` (the vendor's dashboard). `metadata`
     becomes one column for each of metadata_names that is not asked for by itself; with none known it stays one column
-    with the whole document. scales: decimal digits by field, for amounts shown as decimals.
+    with the whole document. scales: decimal digits by field, for amounts shown as decimals. given: by field, what its
+    `Shown` asks for.
     """
     columns: list[OutputColumn] = []
     for name in _expanded(about, fields, metadata_names):
         field = about.field(name)
         assert field is not None, name
-        columns.append(OutputColumn(name, _label(field, header_style), (scales or {}).get(name, 0)))
+        scale, shown_as = (scales or {}).get(name, 0), _shown(field, given or {})
+        columns.append(OutputColumn(name, _label(field, header_style), scale, shown_as=shown_as))
     return tuple(columns)
 
 
@@ -84,6 +89,11 @@ def _expanded(about: Exportable, fields: Sequence[str], metadata_names: Sequence
         members = [f"{prefixes[name]}{member}" for member in sorted(metadata_names)] if name in prefixes else []
         names.extend([each for each in members if each not in fields] if members else [name])
     return names
+
+
+def _shown(field: Field, given: Mapping[str, str]) -> Shown | None:
+    shown = field.shown_as
+    return replace(shown, given=given.get(field.name)) if shown is not None and shown.asks else shown
 
 
 def _label(field: Field, header_style: str) -> str:

@@ -62,11 +62,12 @@ def select(
     now_ms: int,
     metadata_names: Sequence[str] = (),
     scales: Mapping[str, int] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Selection:
     """The selection of a request: validated, with its defaults, free of the present time.
 
     now_ms: when the export was asked for. metadata_names: the properties that `metadata` stands for. scales: decimal
-    digits of amounts by field. Raises InvalidInput: `invalid_export_object`, `invalid_export_fields`,
+    digits of amounts by field; given: what the way to show a field asks for, by field. Raises InvalidInput: `invalid_export_object`, `invalid_export_fields`,
     `invalid_export_order`, `invalid_filter_field`, `invalid_filter_operator`, `invalid_filter_value`,
     `invalid_export_params`.
     """
@@ -101,11 +102,18 @@ def plan(
     archive: Archive | None = None,
     metadata_names: Sequence[str] = (),
     scales: Mapping[str, int] | None = None,
+    given: Mapping[str, str] | None = None,
     limits: PlanLimits | None = None,
 ) -> Plan:
     """Plan an export as of seq_max. Arguments and errors as of `select`; archive: None when nothing is sealed."""
     selection = select(
-        request, project_id=project_id, seq_max=seq_max, now_ms=now_ms, metadata_names=metadata_names, scales=scales
+        request,
+        project_id=project_id,
+        seq_max=seq_max,
+        now_ms=now_ms,
+        metadata_names=metadata_names,
+        scales=scales,
+        given=given,
     )
     return plan_selection(selection, archive=archive, limits=limits or PlanLimits())
 
@@ -121,10 +129,15 @@ def plan_selection(selection: Selection, *, archive: Archive | None, limits: Pla
     if reason is not None or archive is None:
         rows = selection.seq_max
         tasks = (Task(0, "movements", tail=(1, rows), rows_estimate=rows),) if rows > 0 else ()
-        return Plan(selection, tasks, "database", reason or "", rows)
+        return Plan(selection, tasks, "database", reason or "", _at_most(rows, selection))
     tasks = _archive_tasks(selection, archive, limits)
     reason = f"{len(archive.segments)} sealed segments up to movement {archive.sealed_seq}"
-    return Plan(selection, tasks, "archive", reason, sum(task.rows_estimate or 0 for task in tasks))
+    rows = sum(task.rows_estimate or 0 for task in tasks)
+    return Plan(selection, tasks, "archive", reason, _at_most(rows, selection))
+
+
+def _at_most(rows: int, selection: Selection) -> int:
+    return rows if selection.limit_rows is None else min(rows, selection.limit_rows)
 
 
 def _why_database(selection: Selection, about: Exportable, archive: Archive | None, limits: PlanLimits) -> str | None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from counterfoil.catalog.shown import Shown
 from counterfoil.plan.request import Filter, Order
 
 Reads = Literal["movements", "rows"]
@@ -19,12 +20,16 @@ Reads = Literal["movements", "rows"]
 
 @dataclass(frozen=True, slots=True)
 class OutputColumn:
-    """One column of the file: the catalogue field (or `metadata.NAME`), its header, and how integers are scaled."""
+    """One column of the file: the catalogue field (or `metadata.NAME`), its header, and how integers are scaled.
+
+    shown_as: made into text by `dataplane.presentation` before it is encoded; None for most.
+    """
 
     field: str
     label: str
     scale: int = 0
     date_only: bool = False
+    shown_as: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ CARD_CAMPAIGNS = ("LOYALTY_PROGRAM", "GIFT_VOUCHERS")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """An export to make. echo: what the dialect will show of the request. export_id: the dialect's own id for it."""
+    """An export to make. echo: what the dialect will show of the request. export_id: the dialect's own id for it.
+    seq_max: the snapshot of an earlier export that this one goes on from; None for what the ledger holds now."""
 
     request: ExportRequest
     dialect: str
@@ -32,6 +33,7 @@ class Ask:
     channel: str = "API"
     user_id: str | None = None
     export_id: str | None = None
+    seq_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +57,23 @@ class ExportService:
         self._wake = wake
 
     def create(self, caller: Caller, ask: Ask) -> Export:
-        """Check the request and queue it as of the ledger's last movement. Raises InvalidInput; then nothing is queued."""
+        """Check the request and queue it, as of the ledger's last movement unless the ask says otherwise.
+
+        Raises InvalidInput; then nothing is queued.
+        """
         request = _with_project_settings(ask.request, caller)
         planner.check(request, now_ms=self._core.clock.now_ms())
 
         def work(unit: Unit) -> dict[str, Any]:
             connection = unit.sql
+            last_seq = ledger.last_seq(connection, caller.project_id)
             new = NewExport(
                 project_id=caller.project_id,
                 id=ask.export_id or random_id("exp_"),
                 dialect=ask.dialect,
                 object=request.object,
                 request=request,
-                seq_max=ledger.last_seq(connection, caller.project_id),
+                seq_max=last_seq if ask.seq_max is None else min(ask.seq_max, last_seq),
                 created_at=unit.now_ms,
                 echo=ask.echo,
                 channel=ask.channel,
@@ -183,7 +189,8 @@ def _existing(connection: Connection, caller: Caller, export_id: str) -> Export:
 
 
 def _with_project_settings(request: ExportRequest, caller: Caller) -> ExportRequest:
-    """The project's own defaults where the request is silent."""
+    """The project's own defaults where the request is silent. A batch is one file, whatever the project likes."""
     settings = caller.project.settings.get("exports", {})
-    names = ("header_style", "split_rows", "split_bytes", "executor")
+    whole = request.limit_rows is not None
+    names = ("header_style", "executor") if whole else ("header_style", "split_rows", "split_bytes", "executor")
     return replace(request, **{n: settings[n] for n in names if n in settings and getattr(request, n) is None})

@@ -103,12 +103,14 @@ def run_attempt(shop: Workshop, claim: Claim, *, rows_max: int | None = None, st
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """The files of an attempt and what was counted on the way. more: rows were left out by the request's limit."""
+    """The files of an attempt and what was counted on the way. more: rows were left out by the request's limit;
+    following: (created_at ms, seq) of the first movement among them."""
 
     files: tuple[MadeFile, ...]
     parts: tuple[Part, ...]
     totals: Totals
     more: bool
+    following: tuple[int, int] | None = None
 
 
 class _Attempt:
@@ -222,7 +224,7 @@ class _Attempt:
         if self._in_parts(plan, executor, layout):
             return self._make_parts(plan, executor, layout, chain)
         made = stream(self._shop.maker, plan, layout, chain, self._lease.stop, self._count)
-        return _Content(made.files, (), made.totals, made.more)
+        return _Content(made.files, (), made.totals, made.more, made.following)
 
     def _in_parts(self, plan: Plan, executor: Executor, layout: Layout) -> bool:
         """Whether parts are worth it. A limit, a split, or a format that cannot be joined needs one stream."""
@@ -373,7 +375,7 @@ class _Attempt:
 
 def _result(content: _Content, manifest_key: str) -> dict[str, Any]:
     """What the exports row says of a finished export. cursor: [created_at ms, seq] of the last row when the request's
-    limit left rows out, else None."""
+    limit left rows out, else None; following: of the first row left out."""
     last = content.totals.last
     return {
         "files": [file.to_json() for file in content.files],
@@ -381,4 +383,5 @@ def _result(content: _Content, manifest_key: str) -> dict[str, Any]:
         "bytes": sum(file.size_bytes for file in content.files),
         "manifest": manifest_key,
         "cursor": list(last) if content.more and last is not None else None,
+        "following": None if content.following is None else list(content.following),
     }

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.engine import Connection
 
+from counterfoil.catalog.kinds import Kind
+from counterfoil.catalog.objects import exportable
+from counterfoil.catalog.points_transactions import POINTS_TRANSACTION
 from counterfoil.db.engine import Database
 from counterfoil.db.exportables import metadata_names
+from counterfoil.db.programmes import currency_of
+from counterfoil.db.projects import get_project
 from counterfoil.db.queue import Claim
 from counterfoil.plan import planner
 from counterfoil.plan.planner import Archive, PlanLimits
@@ -17,17 +22,43 @@ from counterfoil.plan.task import Plan
 ArchiveOf = Callable[[Connection, int, int], Archive | None]
 """(connection, project_id, seq_max) → what is sealed, or None."""
 
-ScalesOf = Callable[[Connection, Claim], Mapping[str, int] | None]
-"""(connection, claim) → decimal digits of amounts by field, or None."""
-
 
 def no_archive(connection: Connection, project_id: int, seq_max: int) -> Archive | None:
     """Nothing is sealed."""
     return None
 
 
-def no_scales(connection: Connection, claim: Claim) -> Mapping[str, int] | None:
-    """Amounts are shown as they are kept."""
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What the columns of a file need besides their rows. scales: decimal digits by field. given: see `Shown`."""
+
+    scales: Mapping[str, int]
+    given: Mapping[str, str]
+
+
+def showing(connection: Connection, claim: Claim) -> Showing | None:
+    """For points transactions: the project's key, and the currency of the one programme that the scope names.
+
+    Of several programmes together amounts are shown as they are kept, and no currency. None for other objects.
+    """
+    about = exportable(claim.object)
+    if about is not POINTS_TRANSACTION:
+        return None
+    project = get_project(connection, claim.project_id)
+    given = {} if project is None else {"transaction_id": project.key}
+    programme = _only_campaign(claim)
+    currency = None if programme is None else currency_of(connection, claim.project_id, programme)
+    if currency is None:
+        return Showing({}, given)
+    given |= {"points_currency_iid": str(currency.iid), "points_currency_eid": currency.eid}
+    return Showing({each.name: currency.scale for each in about.fields if each.kind is Kind.MONEY}, given)
+
+
+def _only_campaign(claim: Claim) -> str | None:
+    for each in claim.request.scope.fields:
+        for condition in each.conditions:
+            if each.field == "campaign_id" and condition.operator == "in" and len(condition.operands) == 1:
+                return str(condition.operands[0])
     return None
 
 
@@ -38,7 +69,6 @@ class ExportPlanner:
     database: Database
     limits: PlanLimits = field(default_factory=PlanLimits)
     archive_of: ArchiveOf = no_archive
-    scales_of: ScalesOf = no_scales
 
     def __call__(self, claim: Claim) -> Plan:
         """The plan. Raises InvalidInput for a request that cannot be planned (it was checked when it was asked)."""
@@ -47,7 +77,7 @@ class ExportPlanner:
             wants_names = "metadata" in request.fields
             names = metadata_names(connection, request.object, claim.project_id) if wants_names else ()
             archive = self.archive_of(connection, claim.project_id, claim.seq_max)
-            scales = self.scales_of(connection, claim)
+            shown = showing(connection, claim)
         return planner.plan(
             request,
             project_id=claim.project_id,
@@ -55,6 +85,7 @@ class ExportPlanner:
             now_ms=claim.created_at,
             archive=archive,
             metadata_names=names,
-            scales=scales,
+            scales=None if shown is None else shown.scales,
+            given=None if shown is None else shown.given,
             limits=self.limits,
         )

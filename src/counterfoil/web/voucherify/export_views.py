@@ -39,7 +39,7 @@ def shown(export: Export, base_url: str, token: str | None) -> dict[str, Any]:
     """An export as get and list show it. token: a fresh one for its link, where it is DONE."""
     body = created(export)
     body["status"] = _STATES.get(export.status, export.status)
-    body["progress"] = {"rows_done": export.rows_done, "rows_total": export.rows_total, "percent": _percent(export)}
+    body["progress"] = {"rows_done": export.rows_done, "rows_total": export.rows_total, "percent": export.percent}
     body["updated_at"] = instant(export.finished_at or export.started_at or export.created_at)
     if export.status == "DONE" and export.result is not None and token is not None:
         body["result"] = _result(export, export.result, f"{base_url}/v1/exports/{export.id}", token)
@@ -73,12 +73,3 @@ def _result(export: Export, result: dict[str, Any], url: str, token: str) -> dic
             for no, file in enumerate(files)
         ]
     return shown_result
-
-
-def _percent(export: Export) -> int:
-    """0 to 99 while it runs, 100 only when it is done."""
-    if export.status in {"DONE", "EXPIRED"}:
-        return 100
-    if not export.rows_total:
-        return 0
-    return min(99, export.rows_done * 100 // export.rows_total)
