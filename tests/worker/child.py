@@ -14,6 +14,7 @@ from counterfoil.dataplane.stop import StopFlag
 from counterfoil.db.engine import Database, DatabaseSettings
 from counterfoil.db.exports import FINAL
 from counterfoil.db.schema import exports
+from counterfoil.worker import lease
 from counterfoil.worker.job import run_attempt, stopping
 from counterfoil.worker.probes import arm
 from counterfoil.worker.runner import Chore, Runner
@@ -35,7 +36,10 @@ def work(url: str, folder: str, how: str, probe: str) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     arm(probe)
-    database = Database(url, DatabaseSettings(pool_size=8, cache_mb=8))
+    if probe.endswith("pause"):
+        # Its lease's thread must not stand still in the middle of a write: SQLite would let nobody else write.
+        lease._PROGRESS_EVERY_S = 3_600.0
+    database = Database(url, DatabaseSettings(pool_size=8, cache_mb=8, writer_idle_ms=2_000))
     world = open_world(database, Path(folder), settings=SETTINGS)
     if how == "leave":
         stop = StopFlag()

@@ -30,8 +30,11 @@ class Shape:
 
     @staticmethod
     def of(columns: Sequence[Mapping[str, Any]]) -> Shape:
-        """The shape of a manifest's `columns`. A field that stands twice is read where it stands last."""
-        fields = {each["field"]: (place, each["scale"]) for place, each in enumerate(columns)}
+        """The shape of a manifest's `columns`. A field that stands twice is read where it stands last; one that is
+        shown in other words (`shown_as`) is not read back."""
+        fields = {
+            each["field"]: (place, each["scale"]) for place, each in enumerate(columns) if each.get("shown_as") is None
+        }
         return Shape(tuple(each["label"] for each in columns), fields)
 
     def has(self, *names: str) -> bool:

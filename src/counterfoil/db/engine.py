@@ -28,13 +28,15 @@ class DatabaseSettings:
     """pool_size: connections kept per process. busy_timeout_ms: how long SQLite waits for its one writer.
 
     cache_mb: SQLite's page cache per connection. statement_timeout_ms: PostgreSQL's bound on one statement of a
-    writing transaction; reads of exports have none.
+    writing transaction; reads of exports have none. writer_idle_ms: after so long a silence PostgreSQL ends a writing
+    transaction, so that a process that was paused, or cut off from the network, does not hold its locks for ever.
     """
 
     pool_size: int = 48
     busy_timeout_ms: int = 30_000
     cache_mb: int = 64
     statement_timeout_ms: int = 60_000
+    writer_idle_ms: int = 20_000
 
 
 class Database:
@@ -61,7 +63,8 @@ class Database:
     @contextmanager
     def write(self) -> Generator[Connection]:
         """A writing transaction, durable once the block ends without an exception."""
-        with self._transaction("BEGIN IMMEDIATE" if self.sqlite else "BEGIN") as connection:
+        idle = f"SET LOCAL idle_in_transaction_session_timeout = {self.settings.writer_idle_ms}"
+        with self._transaction("BEGIN IMMEDIATE" if self.sqlite else f"BEGIN; {idle}") as connection:
             yield connection
 
     def ticket(self, connection: Connection) -> str | None:
@@ -131,7 +134,9 @@ class Database:
 
 
 def _emit_begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
+    # Without parameters several statements go to the server in one message.
+    begin = connection.get_execution_options().get(_BEGIN, "BEGIN")
+    connection.exec_driver_sql(begin, execution_options={"no_parameters": True})
 
 
 def _emit_commit(connection: Connection) -> None:
