@@ -104,6 +104,47 @@ def export(
     exporting.export({"home": home, "database": database, "files": files}, wanted)
 
 
+@app.command("import")
+def import_file(
+    object_name: Annotated[str, typer.Argument(metavar="OBJECT", help="Such as voucher or voucher_transactions")],
+    file: Annotated[Path, typer.Argument(help="CSV, JSON Lines or Parquet; .gz and .zip are unpacked")],
+    project: ProjectName,
+    file_format: Annotated[
+        str | None, typer.Option("--format", help="csv, jsonl or parquet; else by the ending")
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="The campaign, by id or name, of every voucher in the file")
+    ] = None,
+    decimals: Annotated[
+        int, typer.Option(help="Digits after the point that money has in the file; 0: minor units")
+    ] = 0,
+    report: Annotated[Path | None, typer.Option(help="Write every refused row here, as JSON Lines")] = None,
+    batch_rows: Annotated[int, typer.Option(help="Rows in one transaction")] = 5_000,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first refused row")] = False,
+    movements_follow: Annotated[
+        bool, typer.Option("--movements-follow", help="Leave cards without balance: their movements come next")
+    ] = False,
+    make_campaigns: Annotated[
+        bool, typer.Option("--make-campaigns", help="Make the campaigns that vouchers name and that are not there")
+    ] = False,
+    removed_cards: Annotated[
+        bool, typer.Option("--removed-cards", help="Take movements of cards that are not there any more")
+    ] = False,
+    newest_first: Annotated[
+        bool, typer.Option("--newest-first", help="The file runs backwards in time: read it from its end")
+    ] = False,
+    home: Home = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Bring in a file that Voucherify or Counterfoil exported, with its own ids, balances and times."""
+    from counterfoil.cli import importing  # noqa: PLC0415  keeps --help quick
+    from counterfoil.services.imports.report import ImportOptions  # noqa: PLC0415  the same
+
+    options = ImportOptions(batch_rows, strict, decimals, campaign, make_campaigns, movements_follow, removed_cards)
+    wanted = importing.Wanted(object_name, file, project, options, file_format, report, newest_first)
+    raise typer.Exit(importing.bring_in({"home": home, "database": database}, wanted))
+
+
 @app.command()
 def verify(
     manifest: Annotated[Path, typer.Argument(help="The manifest's file")],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -114,6 +115,8 @@ class _Lines:
         self.offset = at.offset
         self.line = at.line
         """The number of the next line."""
+        self.plain = True
+        """Whether every line since this was set is ASCII without NUL, so that its rows need no second look."""
 
     def next(self) -> bytes:
         """The next line with its end; empty at the end of the source."""
@@ -124,6 +127,8 @@ class _Lines:
             raw = self._without_mark(raw)
         self.offset += len(raw)
         self.line += 1
+        if not raw.isascii() or b"\0" in raw:
+            self.plain = False
         return raw
 
     def _without_mark(self, raw: bytes) -> bytes:
@@ -155,6 +160,7 @@ class CsvIntake:
         csv.field_size_limit(_CELL_LENGTH_MAX)
         self._lines = _Lines(source, at)
         self._reader = csv.reader(self._texts(), strict=True)
+        self._ended = False
         self._about = about
         self._lookup = lookup or about.column
         self.header = tuple(header) if header is not None else self._read_header()
@@ -187,33 +193,38 @@ class CsvIntake:
         return Place(self._lines.offset, self._lines.line)
 
     def blocks(self, rows: int) -> Iterator[Block]:
-        while True:
+        while not self._ended:
             block = self._block(rows)
-            if not block.rows:
-                return
-            yield block
+            if block.rows:
+                yield block
 
     def _block(self, rows: int) -> Block:
-        reader, width = self._reader, len(self.header)
         found: list[list[str]] = []
-        lines: list[int] = []
+        begins: list[int] = []
         flaws: list[Flaw] = []
-        begins = self._lines.line
-        while len(found) + len(flaws) < rows:
+        self._lines.plain = True
+        while (wanted := rows - len(found) - len(flaws)) > 0:
+            line, before = self._lines.line, len(found)
+            error = None
             try:
-                row = next(reader, None)
-            except csv.Error as error:
-                flaws.append((begins, _csv_words(error)))
-            else:
-                if row is None:
-                    break
-                if len(row) == width:
-                    found.append(row)
-                    lines.append(begins)
-                elif row:
-                    flaws.append((begins, f"the row has {len(row)} cells, the header has {width}"))
-            begins = self._lines.line
-        found, lines = _readable(found, lines, flaws)
+                # What was read before an error stays in the list.
+                found.extend(islice(self._reader, wanted))
+            except csv.Error as wrong:
+                error = wrong
+            after = _add_lines(begins, found, before, line, self._lines.line)
+            if error is not None:
+                flaws.append((after, _csv_words(error)))
+            elif len(found) - before < wanted:
+                self._ended = True
+                break
+        return self._columns(found, begins, flaws)
+
+    def _columns(self, found: list[list[str]], lines: list[int], flaws: list[Flaw]) -> Block:
+        width = len(self.header)
+        if any(len(row) != width for row in found):
+            found, lines = _whole(found, lines, flaws, width)
+        if not self._lines.plain:
+            found, lines = _readable(found, lines, flaws)
         columns = list(zip(*found, strict=True)) or [()] * width
         named = {
             name: [cell or None for cell in column]
@@ -221,7 +232,37 @@ class CsvIntake:
             if name is not None
         }
         flaws.sort()
-        return Block(lines, named, flaws, Place(self._lines.offset, begins))
+        return Block(lines, named, flaws, self.place)
+
+
+def _add_lines(begins: list[int], found: list[list[str]], first: int, line: int, end: int) -> int:
+    """Note the line on which each row of found[first:] begins, the first one on `line`; returns the line behind them.
+
+    end: the line behind all that was read.
+    """
+    count = len(found) - first
+    if end - line == count:
+        begins.extend(range(line, end))
+        return end
+    for row in found[first:]:
+        begins.append(line)
+        line += 1 + sum(cell.count("\n") for cell in row)
+    return line
+
+
+def _whole(
+    found: list[list[str]], lines: list[int], flaws: list[Flaw], width: int
+) -> tuple[list[list[str]], list[int]]:
+    """The rows that have a cell for each column; blank lines are passed over, the others added to the flaws."""
+    kept: list[list[str]] = []
+    kept_lines: list[int] = []
+    for row, line in zip(found, lines, strict=True):
+        if len(row) == width:
+            kept.append(row)
+            kept_lines.append(line)
+        elif row:
+            flaws.append((line, f"the row has {len(row)} cells, the header has {width}"))
+    return kept, kept_lines
 
 
 def _readable(found: list[list[str]], lines: list[int], flaws: list[Flaw]) -> tuple[list[list[str]], list[int]]:
@@ -421,7 +462,7 @@ def _json_text(value: msgspec.Raw | None) -> str | None:
     text = bytes(value).decode()
     if text == "null":
         return None
-    return msgspec.json.decode(text) if text.startswith('"') else text
+    return msgspec.json.decode(text) or None if text.startswith('"') else text
 
 
 def _shown(label: str) -> str:

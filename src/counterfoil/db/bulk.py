@@ -100,7 +100,7 @@ def _cards(dialect_name: str) -> sa.Select[Any]:
     )  # fmt: skip
     return (
         sa.select(
-            vouchers.c.id, *(vouchers.c[name] for name in _CARD), vouchers.c.deleted_at, last.c.created_at.label("last_at"),
+            vouchers.c.id, *(vouchers.c[name] for name in _CARD), vouchers.c.deleted_at,
             last.c.type.label("last_type"),
         )
         .select_from(joined)
@@ -109,8 +109,8 @@ def _cards(dialect_name: str) -> sa.Select[Any]:
 
 
 def cards_by_id(connection: Connection, project_id: int, ids: Iterable[str]) -> Sequence[Any]:
-    """Vouchers with these ids, removed ones too: id, the columns of a card, deleted_at, and last_at and last_type, the
-    created_at and type of their last movement (None without any)."""
+    """Vouchers with these ids, removed ones too: id, the columns of a card, deleted_at, and last_type, the type of their
+    last movement (None without any)."""
     return _rows(connection, _cards(connection.dialect.name), project_id, ids)
 
 

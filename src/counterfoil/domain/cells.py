@@ -227,11 +227,12 @@ def read_metadata(cells: Mapping[str, Any], column: str, prefix: str) -> dict[st
 
     cells: the row by column name. What a property's cell holds stays the text it is; an empty cell is no property.
     """
-    found = read_object(column, cells.get(column)) or {}
+    document = read_object(column, cells.get(column))
+    found = dict(document or {})
     for name, value in cells.items():
         if name.startswith(prefix) and value is not None and value != "":
             found[name.removeprefix(prefix)] = value
-    return found or None
+    return document if not found else found
 
 
 def same_document(first: str | None, second: str | None, read: Callable[[str], Any] = _any) -> bool:

@@ -10,17 +10,15 @@ Bringing in the buckets moves them from there to where they belong.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from counterfoil.domain.buckets import ACTIVE, Bucket, Buckets, bucket_id, spend
+from counterfoil.domain.buckets import ACTIVE, Bucket, Buckets, spend
 from counterfoil.domain.cards import CardKind
 from counterfoil.domain.money import AMOUNT_MAX
 from counterfoil.domain.movements import MovementType
-
-_UNPLACED = -1
-"""Stands in the place of the moment of opening in the unplaced bucket's id; no bucket is opened before 1970."""
 
 GIFT, LOYALTY = CardKind.GIFT, CardKind.LOYALTY
 # What each type does: the card's kind, the sign of its amount, and how many times the amount is added to the card's
@@ -51,13 +49,13 @@ OPENING = MovementType.OPENING_BALANCE.value
 class ImportedCard:
     """A card while its movements come in; changed in place by `follow`, so copy it first.
 
-    last_at: created_at (ms) of its last movement that is no opening balance. moved: whether it has any movement at all,
-    an opening balance included. buckets: its active buckets where some of them are placed, else None: then all its points
-    are unplaced (or it is a gift card).
+    kind: None for a discount voucher, which takes no movements. moved: whether it has any movement at all; opened: whether
+    an opening balance is the only one. removed: whether its voucher was removed. buckets: its active buckets where some
+    of them are placed, else None: then all its points are unplaced (or it is a gift card).
     """
 
     id: str
-    kind: CardKind
+    kind: CardKind | None
     campaign_id: str | None
     holder_id: str | None
     created_at: int
@@ -66,9 +64,17 @@ class ImportedCard:
     subtracted: int = 0
     redeemed: int = 0
     expired: int = 0
-    last_at: int | None = None
     moved: bool = False
+    opened: bool = False
+    removed: bool = False
     buckets: Buckets | None = None
+
+    def copied(self) -> ImportedCard:
+        """Another one like it."""
+        return ImportedCard(
+            self.id, self.kind, self.campaign_id, self.holder_id, self.created_at, self.balance, self.total,
+            self.subtracted, self.redeemed, self.expired, self.moved, self.opened, self.removed, self.buckets,
+        )  # fmt: skip
 
 
 class _Balance(msgspec.Struct):
@@ -83,8 +89,13 @@ _details = msgspec.json.Decoder(_Details).decode
 
 
 def unplaced_bucket_id(card_id: str) -> str:
-    """The id of the bucket for a card's points whose expiry is not known."""
-    return bucket_id(card_id, None, _UNPLACED)
+    """The id of the bucket for a card's points whose expiry is not known: it follows from the card."""
+    return "lopb_" + hashlib.sha256(f"{card_id}|unplaced".encode()).hexdigest()[:24]
+
+
+def opening_movement_id(card_id: str) -> str:
+    """The id of a card's implied opening balance: it follows from the card, so that no file's ids collide with it."""
+    return "vtx_" + hashlib.sha256(f"{card_id}|opening".encode()).hexdigest()[:18]
 
 
 def kind_of(movement_type: str) -> CardKind | None:
@@ -93,7 +104,7 @@ def kind_of(movement_type: str) -> CardKind | None:
     return None if effect is None else effect[0]
 
 
-def follow(card: ImportedCard, movement_type: str, amount: int, balance: int, created_at: int) -> str | None:
+def follow(card: ImportedCard, movement_type: str, amount: int, balance: int) -> str | None:
     """Let the card take a movement; the reason why it cannot be, or None when it did. Nothing changes if it cannot.
 
     A card without any movement must have been given its opening balance before (`open_before`).
@@ -101,7 +112,7 @@ def follow(card: ImportedCard, movement_type: str, amount: int, balance: int, cr
     effect = _EFFECTS.get(movement_type)
     if effect is None:
         return _unknown_type(movement_type)
-    wrong = _objection(card, effect, amount, balance, created_at)
+    wrong = _objection(card, effect, amount, balance)
     if wrong is not None:
         return wrong
     _, _, granting, removing, spending, expiring = effect
@@ -113,23 +124,22 @@ def follow(card: ImportedCard, movement_type: str, amount: int, balance: int, cr
         return f"the card's sums grow beyond {AMOUNT_MAX}"
     card.total, card.subtracted, card.redeemed = total, subtracted, redeemed
     card.expired += expiring * amount
-    card.balance, card.last_at, card.moved = balance, created_at, True
+    card.balance, card.moved, card.opened = balance, True, False
     if card.buckets is not None:
         card.buckets = _moved(card, amount)
     return None
 
 
-def _objection(card: ImportedCard, effect: _Effect, amount: int, balance: int, created_at: int) -> str | None:
+def _objection(card: ImportedCard, effect: _Effect, amount: int, balance: int) -> str | None:
     if effect[0] is not card.kind:
-        return f"its type is not one of a {card.kind.value}, which the card is"
+        return f"its type is not one of the card's, a {card.kind}"
     if amount * effect[1] < 0:
         return f"amount {amount} has the wrong sign for its type"
     if card.balance + amount != balance:
-        return f"the chain is broken: {balance} - {amount} is {balance - amount}, and the card had {card.balance}"
+        hint = " since its voucher came in (see --movements-follow)" if card.opened else ""
+        return f"the chain is broken: {balance} - {amount} is {balance - amount}, and the card had {card.balance}{hint}"
     if balance < 0:
         return f"balance {balance} is below 0"
-    if card.last_at is not None and created_at < card.last_at:
-        return "created_at lies before that of the card's movement before it"
     return None
 
 
@@ -156,7 +166,7 @@ def open_with(card: ImportedCard, balance: int, spent: int = 0) -> None:
     """Begin a card with a balance and with what it spent before, as far as that is known."""
     card.redeemed = max(card.redeemed, spent, 0)
     card.balance, card.total = balance, balance + card.redeemed + card.expired
-    card.moved = balance > 0
+    card.moved = card.opened = balance > 0
 
 
 def _moved(card: ImportedCard, amount: int) -> Buckets:
