@@ -42,9 +42,9 @@ def test_no_request_brings_an_answer_that_the_document_does_not_name(
         )
         try:
             settings(search)()
-        except BaseExceptionGroup as error:  # noqa: F821
+        except BaseExceptionGroup as error:
             wrong[operation.label] = str(error.exceptions[0])
-        except Exception as error:  # noqa: BLE001  every operation is to be looked at
+        except Exception as error:  # noqa: BLE001 - every operation is to be looked at
             wrong[operation.label] = str(error)
     system.close()
     with capsys.disabled():

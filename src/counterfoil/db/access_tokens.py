@@ -64,9 +64,7 @@ def find_token(connection: Connection, token_hash: str, now_ms: int) -> StoredTo
 def delete_token(connection: Connection, token_hash: str, project_id: int) -> bool:
     """Forget a token of the project; returns whether it was there."""
     found = connection.execute(
-        access_tokens.delete().where(
-            access_tokens.c.token_hash == token_hash, access_tokens.c.project_id == project_id
-        )
+        access_tokens.delete().where(access_tokens.c.token_hash == token_hash, access_tokens.c.project_id == project_id)
     )
     return found.rowcount > 0
 
