@@ -145,33 +145,32 @@ def test_opening_balances_that_cannot_be(shop: Shop, system: System) -> None:
         unchanged(shop, system, lambda card=card: shop.api.post("/v1/vouchers/NEW", json=card), key)
 
 
-@pytest.mark.parametrize(
-    ("path", "body"),
-    [
-        ("/v1/vouchers/NOBODY/balance", {"amount": 5}),
-        ("/v1/loyalties/members/NOBODY/balance", {"points": 5}),
-        ("/v1/loyalties/Points/members/NOBODY/balance", {"points": 5}),
-        ("/v1/loyalties/Nowhere/members/{ann}/balance", {"points": 5}),
-        ("/v1/loyalties/Points/members/NOBODY/transfers", [{"code": "{bob}", "points": 5}]),
-        ("/v1/loyalties/Points/members/{ann}/transfers", [{"code": "NOBODY", "points": 5}]),
-        ("/v1/redemptions", {"redeemables": [{"object": "voucher", "id": "NOBODY"}], "order": {"amount": 5}}),
-        ("/v1/redemptions", {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"id": "ord_none"}}),
-        (
-            "/v1/redemptions",
-            {
-                "redeemables": [{"object": "voucher", "id": "GIFT"}],
-                "order": {"amount": 5},
-                "customer": {"id": "cust_no"},
-            },
-        ),
-        ("/v1/vouchers/NOBODY/redemption", {"order": {"amount": 5}}),
-        ("/v1/loyalties/members/{ann}/redemption", {"reward": {"id": "rew_none"}}),
-        ("/v1/loyalties/Nowhere/members/{ann}/redemption", {"reward": {"id": "{mug}"}}),
-        ("/v1/redemptions/r_none/rollback", {}),
-        ("/v1/redemptions/r_none/rollbacks", {}),
-    ],
-)
-def test_what_is_not_there(shop: Shop, system: System, path: str, body: Any) -> None:
+NOT_THERE: list[tuple[str, Any]] = [
+    ("/v1/vouchers/NOBODY/balance", {"amount": 5}),
+    ("/v1/loyalties/members/NOBODY/balance", {"points": 5}),
+    ("/v1/loyalties/Points/members/NOBODY/balance", {"points": 5}),
+    ("/v1/loyalties/Nowhere/members/{ann}/balance", {"points": 5}),
+    ("/v1/loyalties/Points/members/NOBODY/transfers", [{"code": "{bob}", "points": 5}]),
+    ("/v1/loyalties/Points/members/{ann}/transfers", [{"code": "NOBODY", "points": 5}]),
+    ("/v1/redemptions", {"redeemables": [{"object": "voucher", "id": "NOBODY"}], "order": {"amount": 5}}),
+    ("/v1/redemptions", {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"id": "ord_none"}}),
+    (
+        "/v1/redemptions",
+        {
+            "redeemables": [{"object": "voucher", "id": "GIFT"}],
+            "order": {"amount": 5},
+            "customer": {"id": "cust_no"},
+        },
+    ),
+    ("/v1/vouchers/NOBODY/redemption", {"order": {"amount": 5}}),
+    ("/v1/loyalties/members/{ann}/redemption", {"reward": {"id": "rew_none"}}),
+    ("/v1/loyalties/Nowhere/members/{ann}/redemption", {"reward": {"id": "{mug}"}}),
+    ("/v1/redemptions/r_none/rollback", {}),
+    ("/v1/redemptions/r_none/rollbacks", {}),
+]
+
+
+def test_what_is_not_there(shop: Shop, system: System) -> None:
     def filled(value: Any) -> Any:
         if isinstance(value, str):
             return value.replace("{ann}", shop.ann).replace("{bob}", shop.bob).replace("{mug}", shop.mug)
@@ -179,51 +178,53 @@ def test_what_is_not_there(shop: Shop, system: System, path: str, body: Any) -> 
             return {name: filled(each) for name, each in value.items()}
         return [filled(each) for each in value] if isinstance(value, list) else value
 
-    unchanged(shop, system, lambda: shop.api.post(filled(path), json=filled(body)), "not_found", 404)
+    for path, body in NOT_THERE:
+        asked = filled(path), filled(body)
+        unchanged(shop, system, lambda asked=asked: shop.api.post(asked[0], json=asked[1]), "not_found", 404)
 
 
-@pytest.mark.parametrize(
-    ("body", "key", "details"),
-    [
-        ({}, "invalid_payload", "Payload must have required property 'redeemables'"),
-        ({"redeemables": []}, "invalid_payload", "must NOT have fewer than 1 items"),
-        (
-            {"redeemables": [{"object": "voucher", "id": f"V{no}"} for no in range(31)]},
-            "invalid_payload",
-            "more than 30",
-        ),
-        ({"redeemables": [{"object": "voucher"}]}, "invalid_payload", "required property 'id'"),
-        ({"redeemables": [{"object": "promotion_tier", "id": "p"}]}, "invalid_payload", "allowed values [ voucher ]"),
-        ({"redeemables": [{"object": "promotion_stack", "id": "p"}]}, "invalid_payload", "allowed values [ voucher ]"),
-        ({"redeemables": "GIFT"}, "invalid_payload", "must be array"),
-        (
-            {"redeemables": [{"object": "voucher", "id": "GIFT"}] * 2, "order": {"amount": 5}},
-            "duplicated_redeemables",
-            "twice",
-        ),
-        ({"redeemables": [{"object": "voucher", "id": "GIFT"}]}, "missing_order", "order"),
-        (
-            {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"amount": -5}},
-            "invalid_payload",
-            "order.amount",
-        ),
-        (
-            {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"amount": 1.5}},
-            "invalid_payload",
-            "integer",
-        ),
-        (
-            {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"amount": 5, "status": "LOST"}},
-            "invalid_payload",
-            "PAID",
-        ),
-        ({"redeemables": [{"object": "voucher", "id": "GIFT"}], "customer": 5}, "invalid_payload", "customer"),
-    ],
-)
-def test_redemptions_asked_wrongly(shop: Shop, system: System, body: Any, key: str, details: str) -> None:
+ASKED_WRONGLY: list[tuple[Any, str, str]] = [
+    ({}, "invalid_payload", "Payload must have required property 'redeemables'"),
+    ({"redeemables": []}, "invalid_payload", "must NOT have fewer than 1 items"),
+    (
+        {"redeemables": [{"object": "voucher", "id": f"V{no}"} for no in range(31)]},
+        "invalid_payload",
+        "more than 30",
+    ),
+    ({"redeemables": [{"object": "voucher"}]}, "invalid_payload", "required property 'id'"),
+    ({"redeemables": [{"object": "promotion_tier", "id": "p"}]}, "invalid_payload", "allowed values [ voucher ]"),
+    ({"redeemables": [{"object": "promotion_stack", "id": "p"}]}, "invalid_payload", "allowed values [ voucher ]"),
+    ({"redeemables": "GIFT"}, "invalid_payload", "must be array"),
+    (
+        {"redeemables": [{"object": "voucher", "id": "GIFT"}] * 2, "order": {"amount": 5}},
+        "duplicated_redeemables",
+        "twice",
+    ),
+    ({"redeemables": [{"object": "voucher", "id": "GIFT"}]}, "missing_order", "order"),
+    (
+        {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"amount": -5}},
+        "invalid_payload",
+        "order.amount",
+    ),
+    (
+        {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"amount": 1.5}},
+        "invalid_payload",
+        "integer",
+    ),
+    (
+        {"redeemables": [{"object": "voucher", "id": "GIFT"}], "order": {"amount": 5, "status": "LOST"}},
+        "invalid_payload",
+        "PAID",
+    ),
+    ({"redeemables": [{"object": "voucher", "id": "GIFT"}], "customer": 5}, "invalid_payload", "customer"),
+]
+
+
+def test_redemptions_asked_wrongly(shop: Shop, system: System) -> None:
     before = row_counts(system)
-    refused(shop.api.post("/v1/redemptions", json=body), 400, key, details)
-    assert row_counts(system) == before
+    for body, key, details in ASKED_WRONGLY:
+        refused(shop.api.post("/v1/redemptions", json=body), 400, key, details)
+        assert row_counts(system) == before
 
 
 def test_wrong_types(shop: Shop, system: System) -> None:
