@@ -78,6 +78,7 @@ def test_the_list_takes_every_parameter(api: TestClient, clock: FakeClock) -> No
         ("order=name", "Property .order should be equal to one of the allowed values"),
         ("created_at[after]=soon", "Property .created_at[after] cannot be recognized as a ISO-8601 compliant date"),
         ("code=%00", "Property .code must hold no NUL"),
+        ("ids[]=a&ids[]=%00", "Property .ids must hold no NUL"),
     ],
 )
 def test_a_wrong_list_parameter_is_named(api: TestClient, query: str, details: str) -> None:
