@@ -1,0 +1,1 @@
+"""Measuring Counterfoil against its peers on the same rows: `python -m bench`, or `make bench ROWS=…`."""
