@@ -11,7 +11,7 @@ import pytest
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=50)
-hypothesis.settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 
