@@ -118,13 +118,31 @@ def test_many_duties_and_spenders_at_once_expire_each_bucket_once(
         system.core.write(caller, work)
 
     with ThreadPoolExecutor(8) as threads:
-        duties = [threads.submit(ExpiryService(core, 3).run_due) for core in (system.core, other) * 2]
+        # The work itself, not kept apart by the duty's lease.
+        duties = [
+            threads.submit(lambda core=core: sum(ExpiryService(core, 3).batches())) for core in (system.core, other) * 2
+        ]
         list(threads.map(spend, range(CARDS)))
         counts = [duty.result() for duty in duties]
     other.writer.close()
     other_database.dispose()
     assert expirations(system) == expected(3)
     assert max(counts) > 0
+
+
+def test_one_process_at_a_time_has_the_duty(system: System, caller: Caller, clock: FakeClock) -> None:
+    fill(system, caller)
+    clock.advance_ms(100 * MS_PER_DAY)
+    counts: list[int] = []
+
+    class Slow(ExpiryService):
+        def batches(self) -> Iterator[int]:
+            for count in ExpiryService.batches(self):
+                counts.append(ExpiryService(self.core).run_due())
+                yield count
+
+    assert Slow(system.core, 20).run_due() == CARDS - 1
+    assert counts == [0, 0, 0]
 
 
 def test_a_duty_cut_off_goes_on_where_it_was(system: System, caller: Caller, clock: FakeClock) -> None:
@@ -134,7 +152,7 @@ def test_a_duty_cut_off_goes_on_where_it_was(system: System, caller: Caller, clo
 
     def cut(_: object) -> None:
         commits.append(1)
-        if len(commits) == 4:
+        if len(commits) == 10:  # the third batch
             raise KeyboardInterrupt
 
     engine = system.database.engine
@@ -144,5 +162,5 @@ def test_a_duty_cut_off_goes_on_where_it_was(system: System, caller: Caller, clo
     sa.event.remove(engine, "commit", cut)
     done = len(expirations(system))
     assert 0 < done < CARDS - 1
-    assert ExpiryService(system.core, 5).run_due() == CARDS - 1 - done
+    assert sum(ExpiryService(system.core, 5).batches()) == CARDS - 1 - done
     assert expirations(system) == expected(5)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
 from counterfoil.clock import iso_date
-from counterfoil.db import earning_rules, projects, vouchers
+from counterfoil.db import earning_rules, postings, projects, vouchers
 from counterfoil.db import pending_points as stored
 from counterfoil.db.pending_points import PendingQuery, Row
 from counterfoil.db.unit import Unit
@@ -19,6 +19,7 @@ from counterfoil.domain.money import checked
 from counterfoil.domain.movements import AUTOMATION
 from counterfoil.errors import InvalidInput, NotFound, Refused
 from counterfoil.services.core import Caller, Core
+from counterfoil.services.duty import alone
 from counterfoil.services.loyalty import member_row, programme_row
 from counterfoil.services.vouchers import API_CHANNEL, points_expire_on
 
@@ -69,7 +70,7 @@ class PendingPointsService:
         def work(unit: Unit) -> dict[str, Any]:
             card, row = _of_member(unit, member, pending_id)
             cards.check_usable(card, unit.now_ms)
-            card = _activate(unit, card, row, origin)
+            card = activate_promise(unit, card, row, origin)
             return cards.balance_view(card, row["points"], "MANUAL")
 
         return self._core.write(caller, work, cards=(member,))
@@ -113,21 +114,22 @@ class PendingPointsService:
         self._core.write(caller, work)
 
     def run_due(self) -> int:
-        """Activate every promise whose day has come, in every project; returns how many. Safe to run twice and at once.
+        """Activate every promise whose day has come, in every project; returns how many, 0 when another process does it.
 
         A promise to a card that was removed since is canceled.
         """
+        return alone(self._core, DUTY, self.batches)
+
+    def batches(self) -> Iterator[int]:
+        """The work itself, batch by batch: how many promises each kept. Correct however many go through it at once."""
         with self._core.read() as connection:
             ids = [project.id for project in projects.all_projects(connection)]
-        return sum(self._run_project(project_id) for project_id in ids)
-
-    def _run_project(self, project_id: int) -> int:
-        done, before = 0, None
-        while found := self._due(project_id):
-            assert found != before, f"promises of project {project_id} stay due: {found[:3]}"
-            done += self._core.writer.run(project_id, lambda unit, ids=tuple(found): _keep_promises(unit, ids))
-            before = found
-        return done
+        for project_id in ids:
+            before = None
+            while found := self._due(project_id):
+                assert found != before, f"promises of project {project_id} stay due: {found[:3]}"
+                yield self._core.writer.run(project_id, lambda unit, ids=tuple(found): _keep_promises(unit, ids))
+                before = found
 
     def _due(self, project_id: int) -> list[str]:
         today = iso_date(self._core.clock.now_ms())
@@ -158,13 +160,18 @@ def _of_member(unit: Unit, member: str, pending_id: str) -> tuple[Card, Row]:
     return card, row
 
 
-def _activate(unit: Unit, card: Card, row: Row, origin: Origin) -> Card:
-    """Post what was promised; a promise that was adjusted down to nothing is kept without a movement."""
+def activate_promise(unit: Unit, card: Card, row: Row, origin: Origin) -> Card:
+    """Post what was promised; a promise that was adjusted down to nothing is kept without a movement.
+
+    The movement has the source_id and reason of the promise. expires_on of the promise, if it has one, counts.
+    """
     if row["points"]:
         about = {"pending_points": {"id": row["id"], "details": row["details"] or {}}}
-        expires_on = _last_day(unit, card, row["details"] or {})
+        expires_on = row["expires_on"] or _last_day(unit, card, row["details"] or {})
+        origin = replace(origin, source_id=row["source_id"], reason=row["reason"])
         card, movements = cards.activate(card, row["points"], about, origin, expires_on, unit.now_ms)
-        unit.post(card, movements)
+        posted = unit.post(card, movements)
+        postings.link_promise(unit.sql, unit.project_id, row["id"], posted[0]["seq"], unit.now_ms)
     values = {"status": "ACTIVATED", "updated_at": unit.now_ms}
     stored.update_pending(unit.sql, unit.project_id, row["id"], values)
     return card
@@ -188,7 +195,7 @@ def _keep_promises(unit: Unit, ids: tuple[str, ...]) -> int:
         if row is None or row["status"] != "PENDING":
             continue
         if row["voucher_id"] in vouchers.vouchers_by_id(unit.sql, unit.project_id, (row["voucher_id"],)):
-            _activate(unit, unit.card(row["voucher_id"]), row, Origin(AUTOMATION))
+            activate_promise(unit, unit.card(row["voucher_id"]), row, Origin(AUTOMATION))
             kept += 1
         else:
             values = {"status": "CANCELED", "updated_at": unit.now_ms}
