@@ -29,32 +29,31 @@ SETTINGS = replace(QUICK, lease_ttl_s=20.0, watch_s=0.1, duties_every_s=0.2)
 def work(url: str, folder: str, how: str, probe: str) -> None:
     """Be the worker, with its words in FOLDER/log.
 
-    how: `stream` or `parts` runs every export until all have ended, sweeps once, and returns; `leave` starts one
-    export and stops as if the operator had asked. probe: as in COUNTERFOIL_PROBE.
+    how: `stream` or `parts` runs every export until all have ended, sweeps once, and returns; `alone` does so with one
+    export, and without any thread that writes now and then; `leave` starts one export and stops as if the operator had
+    asked. probe: as in COUNTERFOIL_PROBE.
     """
     log = os.open(f"{folder}/log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
     arm(probe)
-    if probe.endswith("pause"):
-        # Its lease's thread must not stand still in the middle of a write: SQLite would let nobody else write.
-        lease._PROGRESS_EVERY_S = 3_600.0
     database = Database(url, DatabaseSettings(pool_size=8, cache_mb=8, writer_idle_ms=2_000))
     world = open_world(database, Path(folder), settings=SETTINGS)
-    if how == "leave":
-        stop = StopFlag()
-        stop.set(stopping())
-        run_attempt(world.shop, world.claim(), stop=stop)
-        return
-    if how == "parts":
-        world = world.in_parts(4)
     rescuer = Sweeper(database, world.store, world.shop.settings, SystemClock(), "rescuer")
-    runner = Runner(
-        world.shop, threading.Event(), [Chore("rescue at once", 0.1, rescuer.rescue)], embedded=database.sqlite
-    )
-    runner.start()
-    until(lambda: _all_ended(world), "every export to end", deadline_s=120)
-    runner.stop()
+    if how in ("leave", "alone"):
+        # A process that is paused in the middle of a write would let nobody else write to SQLite.
+        lease._PROGRESS_EVERY_S = 3_600.0
+        stop = StopFlag()
+        if how == "leave":
+            stop.set(stopping())
+        run_attempt(world.shop, world.claim(), stop=stop)
+    else:
+        world = world.in_parts(4) if how == "parts" else world
+        chores = [Chore("rescue at once", 0.1, rescuer.rescue)]
+        runner = Runner(world.shop, threading.Event(), chores, embedded=database.sqlite)
+        runner.start()
+        until(lambda: _all_ended(world), "every export to end", deadline_s=120)
+        runner.stop()
     rescuer.sweep(0)
     rescuer.remove_orphans()
 

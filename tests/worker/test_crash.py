@@ -85,7 +85,7 @@ class Crashes:
     def test_a_paused_workers_late_finish_changes_nothing(self, site: Site) -> None:
         expected = reference(site.world)
         site.world.ask("exp_1", request())
-        with site.worker("stream", "proved:1:pause") as paused:
+        with site.worker("alone", "proved:1:pause") as paused:
             until(lambda: _is_stopped(paused.pid or 0), "the worker to stand still", deadline_s=60)
             _let_lease_end(site.world)
             assert site.work("stream") == 0, site.log()
