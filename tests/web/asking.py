@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,6 +34,18 @@ def refused(answer: Any, status: int, key: str, details: str = "") -> dict[str, 
     assert details in body["details"], body
     assert body["request_id"].startswith("v-")
     return body
+
+
+def all_refused(send: Callable[[Any], Any], cases: Iterable[tuple[Any, str, str]], status: int = 400) -> None:
+    """Assert that each case (what to send, key, part of the details) is refused so; tells every one that is not."""
+    wrong: list[Any] = []
+    for sent, key, details in cases:
+        answer = send(sent)
+        body = answer.json() if answer.content else {}
+        found = (answer.status_code, body.get("code"), body.get("key"))
+        if found != (status, status, key) or details not in body.get("details", ""):
+            wrong.append((sent, key, details, answer.status_code, body))
+    assert not wrong
 
 
 def total(api: TestClient, path: str = "/v1/vouchers") -> int:

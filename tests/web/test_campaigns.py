@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from starlette.testclient import TestClient
 
 from counterfoil.compose import System
 from counterfoil.db.schema import async_actions, campaigns, movements, vouchers
 from tests.fakes import FakeClock
-from tests.web.asking import OFF, refused, rows, total
+from tests.web.asking import OFF, all_refused, refused, rows, total
 
 NOW = "2024-10-09T09:16:32.521Z"
 CHARSET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -161,17 +160,13 @@ BAD_CAMPAIGNS: list[tuple[Any, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "key", "details"), BAD_CAMPAIGNS)
-def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_written(
-    api: TestClient, system: System, body: Any, key: str, details: str
-) -> None:
-    refused(api.post(LISTS, json=body), 400, key, details)
+def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_written(api: TestClient, system: System) -> None:
+    all_refused(lambda body: api.post(LISTS, json=body), BAD_CAMPAIGNS)
     assert rows(system, campaigns, "id") == rows(system, vouchers, "id") == rows(system, async_actions, "id") == []
 
 
-@pytest.mark.parametrize(
-    ("rules", "place"),
-    [
+def test_expiration_rules_are_checked_when_the_programme_is_made(api: TestClient, system: System) -> None:
+    cases: list[tuple[Any, str]] = [
         ({"period_type": "YEAR"}, ".period_type"),
         ({"period_type": "MONTH"}, "whole number"),
         ({"period_type": "MONTH", "period_value": 0}, "whole number"),
@@ -179,13 +174,12 @@ def test_what_cannot_be_a_campaign_is_refused_and_nothing_is_written(
         ({"period_type": "MONTH", "period_value": 1, "rounding_type": "UP"}, ".rounding_type"),
         ({"period_type": "MONTH", "period_value": 1, "rounding_type": "PARTICULAR_MONTH"}, "whole number"),
         ({"period_type": "FIXED_DAY_OF_YEAR", "fixed_month": 13, "fixed_day": 1}, "whole number"),
-    ],
-)
-def test_expiration_rules_are_checked_when_the_programme_is_made(
-    api: TestClient, system: System, rules: dict[str, Any], place: str
-) -> None:
-    body = {**CLUB, "voucher": {"loyalty_card": {"points": 1, "expiration_rules": rules}}}
-    refused(api.post(LISTS, json=body), 400, "invalid_payload", place)
+    ]
+
+    def send(rules: Any) -> Any:
+        return api.post(LISTS, json={**CLUB, "voucher": {"loyalty_card": {"points": 1, "expiration_rules": rules}}})
+
+    all_refused(send, [(sent, "invalid_payload", details) for sent, details in cases])
     assert rows(system, campaigns, "id") == []
 
 
@@ -281,17 +275,16 @@ def test_more_vouchers_come_by_an_async_action(api: TestClient, system: System, 
     assert api.get(f"{LISTS}/Gifts").json()["vouchers_generation_status"] == "DONE"
 
 
-@pytest.mark.parametrize("code", ["SUMMER%2024", "A%2FB", "%C3%BC"])
-def test_a_voucher_with_a_code_of_ones_own(api: TestClient, code: str) -> None:
+def test_a_voucher_with_a_code_of_ones_own(api: TestClient) -> None:
     found(api, GIFTS)
-    voucher = api.post(f"{LISTS}/Gifts/vouchers/{code}/", json={"start_date": "2025-01-01"}).json()
-    assert (voucher["campaign"], voucher["start_date"]) == ("Gifts", "2025-01-01T00:00:00.000Z")
-    assert api.get(f"/v1/vouchers/{code}").json() == voucher
-    body = refused(
-        api.post(f"{LISTS}/Gifts/vouchers/{code}"), 409, "duplicate_found", "Duplicated voucher exists with id"
-    )
-    assert (body["resource_type"], body["resource_id"]) == ("voucher", voucher["code"])
-    assert api.get(f"{LISTS}/Gifts").json()["vouchers_count"] == 1
+    for code in ("SUMMER%2024", "A%2FB", "%C3%BC"):
+        voucher = api.post(f"{LISTS}/Gifts/vouchers/{code}/", json={"start_date": "2025-01-01"}).json()
+        assert (voucher["campaign"], voucher["start_date"]) == ("Gifts", "2025-01-01T00:00:00.000Z")
+        assert api.get(f"/v1/vouchers/{code}").json() == voucher
+        again = api.post(f"{LISTS}/Gifts/vouchers/{code}")
+        body = refused(again, 409, "duplicate_found", "Duplicated voucher exists with id")
+        assert (body["resource_type"], body["resource_id"]) == ("voucher", voucher["code"])
+    assert api.get(f"{LISTS}/Gifts").json()["vouchers_count"] == 3
 
 
 def test_a_standalone_campaign_takes_given_codes_only(api: TestClient) -> None:
@@ -308,24 +301,19 @@ def test_a_standalone_campaign_takes_given_codes_only(api: TestClient) -> None:
     assert total(api) == 2
 
 
-@pytest.mark.parametrize(
-    ("query", "body", "key", "details"),
-    [
-        ("?vouchers_count=0", None, "invalid_query_params", "Property .vouchers_count must be >= 1"),
-        ("?vouchers_count=x", None, "invalid_query_params", "Property .vouchers_count must be integer"),
-        ("?vouchers_count=1000001", None, "invalid_query_params", "Property .vouchers_count must be <= 1000000"),
-        ("", {"code_config": {"pattern": "X"}}, "invalid_code_config", "at least one #"),
-        ("?vouchers_count=3", {"code_config": {"charset": "0", "length": 1}}, "invalid_code_config", "only 1 codes"),
-        ("", {"expiration_date": "x"}, "invalid_payload", ".expiration_date"),
-        ("?vouchers_count=2", {"start_date": "2031-01-01"}, "invalid_voucher", "must not be earlier"),
-        ("/%20x", {}, "invalid_voucher", "printable characters"),
-    ],
-)  # fmt: skip
-def test_vouchers_that_cannot_be_are_refused_and_nothing_is_written(
-    api: TestClient, system: System, query: str, body: Any, key: str, details: str
-) -> None:
+def test_vouchers_that_cannot_be_are_refused_and_nothing_is_written(api: TestClient, system: System) -> None:
     found(api, GIFTS, expiration_date="2030-01-01")
-    refused(api.post(f"{LISTS}/Gifts/vouchers{query}", json=body), 400, key, details)
+    cases: list[tuple[Any, str, str]] = [
+        (("?vouchers_count=0", None), "invalid_query_params", "Property .vouchers_count must be >= 1"),
+        (("?vouchers_count=x", None), "invalid_query_params", "Property .vouchers_count must be integer"),
+        (("?vouchers_count=1000001", None), "invalid_query_params", "Property .vouchers_count must be <= 1000000"),
+        (("", {"code_config": {"pattern": "X"}}), "invalid_code_config", "at least one #"),
+        (("?vouchers_count=3", {"code_config": {"charset": "0", "length": 1}}), "invalid_code_config", "only 1 codes"),
+        (("", {"expiration_date": "x"}), "invalid_payload", ".expiration_date"),
+        (("?vouchers_count=2", {"start_date": "2031-01-01"}), "invalid_voucher", "must not be earlier"),
+        (("/%20x", {}), "invalid_voucher", "printable characters"),
+    ]
+    all_refused(lambda asked: api.post(f"{LISTS}/Gifts/vouchers{asked[0]}", json=asked[1]), cases)
     assert rows(system, vouchers, "id") == rows(system, async_actions, "id") == []
 
 
