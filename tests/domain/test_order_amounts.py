@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.domain.customers import CustomerDraft, average, birth_date, changes, new_columns
-from counterfoil.domain.orders import AMOUNT_MAX, OrderDraft, check_order, order_columns, priced_items, spent, totals
+from counterfoil.domain.money import AMOUNT_MAX
+from counterfoil.domain.orders import OrderDraft, check_order, order_columns, priced_items, spent, totals
 from counterfoil.errors import InvalidInput
 
 amounts = st.integers(0, 10**9)

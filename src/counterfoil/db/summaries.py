@@ -147,7 +147,7 @@ def orders_changed(unit: Unit, before: Mapping[str, Any] | None, after: Mapping[
             statement = _changed
         total = unit.sql.execute(statement, values).scalar_one_or_none()
         if total is not None:
-            checked(total)
+            checked(total, most=SUM_MAX)
 
 
 def _set(unit: Unit, customer_id: str, values: Mapping[str, Any]) -> None:

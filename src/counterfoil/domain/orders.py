@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from counterfoil.domain.customers import CustomerDraft
+from counterfoil.domain.money import AMOUNT_MAX
 from counterfoil.errors import InvalidInput
 
 STATUSES = ("CREATED", "PAID", "CANCELED", "FULFILLED")
@@ -18,8 +19,6 @@ COUNTED = ("PAID", "FULFILLED")
 """The statuses in which an order counts among what its customer has spent."""
 
 ITEMS_MAX = 500
-# What every JSON reader holds exactly.
-AMOUNT_MAX = 2**53 - 1
 RELATED_OBJECTS = ("product", "sku")
 
 _ITEM_NAMES = ("source_id", "related_object", "product_id", "sku_id")
