@@ -166,5 +166,7 @@ def _ids(request: Request) -> tuple[str, ...] | None:
     """`ids=a&ids=b`, `ids[]=a`, `ids[0]=a` and `ids=a,b`: clients write arrays in all these ways."""
     found = [value for name, value in request.query_params.multi_items() if _IDS.match(name)]
     if any("\0" in value for value in found):
-        raise InvalidInput("invalid_query_params", "Property .ids must hold no NUL and no broken characters", field="ids")
+        raise InvalidInput(
+            "invalid_query_params", "Property .ids must hold no NUL and no broken characters", field="ids"
+        )
     return tuple(part for value in found for part in value.split(",") if part) or None
