@@ -34,10 +34,14 @@ from counterfoil.services.expiry import ExpiryService
 from counterfoil.services.exports import ExportService
 from counterfoil.services.links import Links
 from counterfoil.services.loyalty import LoyaltyService
+from counterfoil.services.memberships import MembershipService
 from counterfoil.services.oauth import OAuth
 from counterfoil.services.order_imports import ORDERS_IMPORT, OrderImports
 from counterfoil.services.orders import OrderService
 from counterfoil.services.pending_points import PendingPointsService
+from counterfoil.services.point_accounts import PointAccountService
+from counterfoil.services.points_exports import PointsExportService
+from counterfoil.services.postings import PostingService
 from counterfoil.services.publications import PublicationService
 from counterfoil.services.rates import Rates
 from counterfoil.services.redemptions import RedemptionService
@@ -47,6 +51,11 @@ from counterfoil.services.transactions import TransactionService
 from counterfoil.services.voucher_imports import CAMPAIGN_IMPORT, VOUCHERS_IMPORT, VoucherImports
 from counterfoil.services.vouchers import VoucherService
 from counterfoil.settings import Settings
+from counterfoil.web.altcraft import accounts as altcraft_accounts
+from counterfoil.web.altcraft import envelope as altcraft_envelope
+from counterfoil.web.altcraft import exports as altcraft_exports
+from counterfoil.web.altcraft import postings as altcraft_postings
+from counterfoil.web.altcraft.call import Gate as AltcraftGate
 from counterfoil.web.app import AppParts, create_app, set_request_threads
 from counterfoil.web.dialect import Dialect
 from counterfoil.web.voucherify import async_actions as actions_edge
@@ -94,6 +103,10 @@ class Services:
     pending_points: PendingPointsService
     expiry: ExpiryService
     actions: AsyncActions
+    points_exports: PointsExportService
+    point_accounts: PointAccountService
+    postings: PostingService
+    memberships: MembershipService
 
 
 class Workers:
@@ -164,6 +177,7 @@ def _runner(settings: Settings, core: Core, store: Store, services: Services, wo
         Chore("async actions", settings.poll_s, services.actions.run_due, woken=True),
         Chore("points expiry", settings.duties_every_s, services.expiry.run_due),
         Chore("pending points", settings.duties_every_s, services.pending_points.run_due),
+        Chore("points holds", settings.duties_every_s, services.postings.run_due),
     )
     return Runner(shop, woken, chores, embedded=core.database.sqlite)
 
@@ -206,8 +220,9 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
         actions.register(action_type, voucher_imports)
     order_imports = OrderImports(core, woken.set)
     actions.register(ORDERS_IMPORT, order_imports)
+    exports = ExportService(core, store, links, woken.set)
     return Services(
-        exports=ExportService(core, store, links, woken.set),
+        exports=exports,
         oauth=OAuth(core.database, core.clock),
         campaigns=CampaignService(core, woken.set),
         vouchers=VoucherService(core),
@@ -225,6 +240,10 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
         pending_points=PendingPointsService(core),
         expiry=ExpiryService(core),
         actions=actions,
+        points_exports=PointsExportService(core, exports, settings.altcraft_batch_rows),
+        point_accounts=PointAccountService(core),
+        postings=PostingService(core),
+        memberships=MembershipService(core),
     )
 
 
@@ -232,6 +251,9 @@ def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
     """Every route of every dialect."""
     redirect_ttl_s = settings.download_ttl_s if settings.download == "redirect" else None
     return (
+        altcraft_exports.routes(services.points_exports, redirect_ttl_s),
+        altcraft_accounts.routes(services.point_accounts, services.memberships),
+        altcraft_postings.routes(services.postings),
         exports_edge.routes(services.exports, settings.public_url, redirect_ttl_s),
         oauth_edge.routes(services.oauth),
         campaigns_edge.routes(services.campaigns, services.voucher_imports),
@@ -264,18 +286,28 @@ def build_app(system: System) -> FastAPI:
 
     app = create_app(
         AppParts(
-            dialects=(Dialect("voucherify", ("/",), voucherify_errors.answer),),
+            dialects=(
+                Dialect("altcraft", ("/api",), altcraft_envelope.answers(system.settings.altcraft_http_status)),
+                Dialect("voucherify", ("/",), voucherify_errors.answer),
+            ),
             routers=routers(system.settings, system.services),
             clock=system.clock,
             ready=lambda: require_current(system.database),
             lifespan=lifespan,
         )
     )
+    rates = Rates(system.clock, system.settings.rate_limit_per_min)
     app.state.gate = Gate(
-        lambda app_id, token, bearer: recognise(system.access, system.services.oauth, app_id, token, bearer),
-        Rates(system.clock, system.settings.rate_limit_per_min),
+        lambda app_id, token, bearer: recognise(system.access, system.services.oauth, app_id, token, bearer), rates
     )
+    app.state.altcraft = AltcraftGate(lambda token: recognise_bearer(system.access, token), rates)
     return app
+
+
+def recognise_bearer(access: Access, token: str) -> Caller:
+    """The caller behind Altcraft's one token."""
+    key = access.by_bearer(token)
+    return Caller(key.project, None if key.scopes is None else frozenset(key.scopes), key_id=key.id)
 
 
 def recognise(access: Access, oauth: OAuth, app_id: str | None, app_token: str | None, bearer: str | None) -> Caller:

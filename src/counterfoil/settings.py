@@ -72,6 +72,14 @@ TABLE: tuple[Row, ...] = (
         0,
         10_000_000,
     ),
+    Row("altcraft_batch_rows", int, 1_000_000, "Transactions in one file of Altcraft's export", 1, 100_000_000),
+    Row(
+        "altcraft_http_status",
+        str,
+        "vendor",
+        "HTTP status of Altcraft's errors: 200 for what the call itself decides, or the error's own code",
+        allowed=("vendor", "mirrored"),
+    ),
     Row("duties_every_s", float, 30.0, "How often background duties run (sweeping, expiry, sealing)", 0.1, 86400),
     Row(
         "executor",
@@ -114,6 +122,8 @@ class Settings:
     record_retention_days: int
     download_ttl_s: int
     rate_limit_per_min: int
+    altcraft_batch_rows: int
+    altcraft_http_status: str
     duties_every_s: float
     executor: str
     spark_master: str

@@ -42,3 +42,14 @@ def cards_with_due(connection: Connection, project_id: int, today: str, limit: i
         .limit(limit)
     )
     return list(dict.fromkeys(connection.execute(statement).scalars()))
+
+
+def points_expiring(connection: Connection, project_id: int, voucher_id: str, first: str, last: str) -> int:
+    """The points of a card whose last day of use lies between two days (ISO dates, both included)."""
+    statement = sa.select(sa.func.coalesce(sa.func.sum(buckets.c.points), 0)).where(
+        buckets.c.project_id == project_id,
+        buckets.c.voucher_id == voucher_id,
+        buckets.c.status == "ACTIVE",
+        buckets.c.expires_on.between(first, last),
+    )
+    return int(connection.execute(statement).scalar_one())

@@ -64,3 +64,10 @@ def movement_by_id(connection: Connection, project_id: int, movement_id: str) ->
     )  # fmt: skip
     row = connection.execute(_rows.where(*wanted)).mappings().one_or_none()
     return None if row is None else dict(row)
+
+
+def movement_at(connection: Connection, project_id: int, seq: int) -> Row | None:
+    """The movement with that number, a hidden one too, or None."""
+    wanted = (movements.c.project_id == project_id, movements.c.seq == seq)
+    row = connection.execute(_rows.where(*wanted)).mappings().one_or_none()
+    return None if row is None else dict(row)

@@ -146,9 +146,17 @@ def refund(
     return card, (_movement(card, kind, amount, lots, origin, about, operation=None),)
 
 
-def accrue(card: Card, points: int, about: Mapping[str, Any], expires_on: str | None, now_ms: int) -> Posted:
-    """Points earned by a rule of the programme."""
-    return _earn(card, MovementType.POINTS_ACCRUAL, points, about, Origin(source=AUTOMATION), expires_on, now_ms)
+def accrue(
+    card: Card,
+    points: int,
+    about: Mapping[str, Any],
+    expires_on: str | None,
+    now_ms: int,
+    origin: Origin | None = None,
+) -> Posted:
+    """Points earned by a rule of the programme; by one that is not ours, when its caller is the origin."""
+    origin = origin or Origin(source=AUTOMATION)
+    return _earn(card, MovementType.POINTS_ACCRUAL, points, about, origin, expires_on, now_ms)
 
 
 def activate(

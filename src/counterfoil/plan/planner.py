@@ -67,9 +67,9 @@ def select(
     """The selection of a request: validated, with its defaults, free of the present time.
 
     now_ms: when the export was asked for. metadata_names: the properties that `metadata` stands for. scales: decimal
-    digits of amounts by field; given: what the way to show a field asks for, by field. Raises InvalidInput: `invalid_export_object`, `invalid_export_fields`,
-    `invalid_export_order`, `invalid_filter_field`, `invalid_filter_operator`, `invalid_filter_value`,
-    `invalid_export_params`.
+    digits of amounts by field. given: what the way to show a field asks for, by field. Raises InvalidInput:
+    `invalid_export_object`, `invalid_export_fields`, `invalid_export_order`, `invalid_filter_field`,
+    `invalid_filter_operator`, `invalid_filter_value`, `invalid_export_params`.
     """
     about = exportable(request.object)
     for name, number in (("limit_rows", request.limit_rows), ("split_rows", request.split_rows)):
@@ -80,7 +80,12 @@ def select(
         project_id=project_id,
         object=about.name,
         columns=output_columns(
-            about, fields, header_style=request.header_style or "names", metadata_names=metadata_names, scales=scales
+            about,
+            fields,
+            header_style=request.header_style or "names",
+            metadata_names=metadata_names,
+            scales=scales,
+            given=given,
         ),
         filter=resolve(request.filter, about, now_ms=now_ms),
         scope=resolve(request.scope, about, now_ms=now_ms, path="scope", in_ms=True),

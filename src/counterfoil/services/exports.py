@@ -93,6 +93,11 @@ class ExportService:
         with self._core.read() as connection:
             return _existing(connection, caller, export_id)
 
+    def find(self, caller: Caller, export_id: str) -> Export | None:
+        """The same, or None."""
+        with self._core.read() as connection:
+            return exports.get_export(connection, caller.project_id, export_id)
+
     def list(
         self, caller: Caller, *, limit: int, page: int, order: ListOrder, dialect: str | None = None
     ) -> ExportPage:

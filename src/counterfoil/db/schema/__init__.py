@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from counterfoil.db.schema.base import JsonText, metadata
 from counterfoil.db.schema.cards import buckets, campaigns, movements, pending_points, vouchers
+from counterfoil.db.schema.postings import postings
 from counterfoil.db.schema.shop import (
     customers,
     earning_rules,
@@ -46,6 +47,7 @@ __all__ = [
     "movements",
     "orders",
     "pending_points",
+    "postings",
     "products",
     "projects",
     "publications",

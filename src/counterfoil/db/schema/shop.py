@@ -48,6 +48,13 @@ customers = sa.Table(
     sa.Index("ix_customers_project_id_email", "project_id", "email"),
 )
 sa.Index(
+    "ix_customers_project_id_phone",
+    customers.c.project_id,
+    customers.c.phone,
+    sqlite_where=customers.c.phone.is_not(None),
+    postgresql_where=customers.c.phone.is_not(None),
+)
+sa.Index(
     "uq_customers_project_id_source_id",
     customers.c.project_id,
     customers.c.source_id,

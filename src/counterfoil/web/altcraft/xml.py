@@ -1,6 +1,7 @@
 """Altcraft's XML: a root named `xml`, elements named like the JSON keys, values as text, lists as repeated elements.
 
-Documents with a DTD or entities are refused before anything of them is expanded (defusedxml).
+Documents with a DTD or entities are refused before anything of them is expanded (defusedxml), and reading stops as soon
+as a document is larger or deeper than any call of this API can be.
 """
 
 from __future__ import annotations
@@ -8,55 +9,80 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import ParseError
 from xml.sax.saxutils import escape
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from counterfoil.errors import InvalidInput
 
+ROOT = "xml"
 DEPTH_MAX = 8
+ELEMENTS_MAX = 10_000
 # XML 1.0 has no way to write these characters at all.
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FEED_BYTES = 1 << 16
 
 
 def parse(body: bytes) -> dict[str, Any]:
     """A request body as nested dicts of text. Raises InvalidInput that says what is wrong with the document."""
+    target = _Reading()
+    parser: Any = DefusedXMLParser(target=target, forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
-        root = fromstring(body, forbid_dtd=True, forbid_entities=True, forbid_external=True)
+        for at in range(0, len(body), _FEED_BYTES):
+            parser.feed(body[at : at + _FEED_BYTES])
+        parser.close()
     except DefusedXmlException as error:
         raise InvalidInput("invalid_xml", "XML with a DTD or entities is not accepted") from error
     except (ParseError, ValueError, LookupError) as error:
         raise InvalidInput("invalid_xml", f"The body is not well-formed XML: {error}") from error
-    if root.tag != "xml":
-        raise InvalidInput(
-            "invalid_xml", "The root element must be <xml>", field="xml", value=root.tag, allowed=("xml",)
-        )
-    found = _value(root, 0)
-    return found if isinstance(found, dict) else {}
+    return target.found
 
 
-def _value(element: Element, depth: int) -> Any:
-    if depth > DEPTH_MAX:
-        raise InvalidInput("invalid_xml", f"Elements may be nested {DEPTH_MAX} deep at most")
-    if len(element) == 0:
-        return element.text or ""
-    found: dict[str, Any] = {}
-    for child in element:
-        value = _value(child, depth + 1)
-        if child.tag not in found:
-            found[child.tag] = value
-        elif isinstance(found[child.tag], list):
-            found[child.tag].append(value)
+class _Reading:
+    """What the parser tells, as it tells it: an element with elements in it becomes a dict, any other one its text."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Any] = {}
+        self._open: list[tuple[str, dict[str, Any], list[str]]] = []
+        self._elements = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self._elements += 1
+        if not self._open and tag != ROOT:
+            raise InvalidInput("invalid_xml", f"The root element must be <{ROOT}>, not <{tag}>")
+        if len(self._open) > DEPTH_MAX:
+            raise InvalidInput("invalid_xml", f"Elements may be nested {DEPTH_MAX} deep at most")
+        if self._elements > ELEMENTS_MAX:
+            raise InvalidInput("invalid_xml", f"A document may have {ELEMENTS_MAX} elements at most")
+        self._open.append((tag, {}, []))
+
+    def data(self, data: str) -> None:
+        if self._open:
+            self._open[-1][2].append(data)
+
+    def end(self, tag: str) -> None:
+        _, members, texts = self._open.pop()
+        if not self._open:
+            self.found = members
+            return
+        value = members or "".join(texts)
+        siblings = self._open[-1][1]
+        if tag not in siblings:
+            siblings[tag] = value
+        elif isinstance(siblings[tag], list):
+            siblings[tag].append(value)
         else:
-            found[child.tag] = [found[child.tag], value]
-    return found
+            siblings[tag] = [siblings[tag], value]
+
+    def close(self) -> None:
+        """Nothing is left to do."""
 
 
 def render(body: Mapping[str, Any]) -> bytes:
     """An answer as XML, keys in the order they come."""
-    return f"<xml>{_children(body)}</xml>".encode()
+    return f"<{ROOT}>{_children(body)}</{ROOT}>".encode()
 
 
 def _children(body: Mapping[str, Any]) -> str:
