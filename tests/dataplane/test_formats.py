@@ -239,6 +239,12 @@ def test_parquet_says_what_the_csv_says(case: Drawn) -> None:
     assert cell_texts(read, read.columns) == cell_texts(case, columns)
 
 
+def test_parquet_takes_decimals_that_are_all_fraction() -> None:
+    batch = pa.record_batch({"d": pa.array([12]).cast(pa.decimal128(19, 0)).view(pa.decimal128(2, 5))})
+    table = pq.read_table(io.BytesIO(written(ParquetEncoder(batch.schema, [Column("d", "d")]), [batch])))
+    assert table.column("d").to_pylist() == [Decimal("0.00012")]
+
+
 def _stream(rows: int) -> pa.RecordBatch:
     return pa.record_batch(
         {

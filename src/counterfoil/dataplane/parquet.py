@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from counterfoil.dataplane.cells import DAY_MAX, DAY_MIN, MS_PER_DAY, chosen_rows, out_of_range
+from counterfoil.dataplane.cells import DAY_MAX, DAY_MIN, MS_PER_DAY, chosen_rows, out_of_range, units_per_s
 from counterfoil.dataplane.columns import BoundColumn, bind, distinct_labels, is_decimal, is_text
 from counterfoil.dataplane.csv_ready import plain_text
 from counterfoil.dataplane.encoder import Column
@@ -128,7 +128,7 @@ def _target(bound: BoundColumn) -> pa.DataType:
         if kind.scale < 0:
             message = f"Column '{column.name}' of type {kind} cannot be written: Parquet has no negative scales"
             raise InvalidInput("unsupported_column", message, field=column.name, value=str(kind))
-        return pa.decimal128(kind.precision, kind.scale)
+        return pa.decimal128(max(kind.precision, kind.scale), kind.scale)  # Parquet wants no more scale than precision
     return pa.string() if is_text(kind) or pt.is_null(kind) else kind
 
 
@@ -151,20 +151,21 @@ def _converted(array: pa.Array[Any], bound: BoundColumn) -> pa.Array[Any]:
 
 def _instants(array: pa.Array[Any], bound: BoundColumn) -> pa.Array[Any]:
     """Timestamps or date64 in milliseconds, floored, without a zone, so that a cast to a date is of UTC."""
-    unit = array.type.unit if isinstance(array.type, pa.TimestampType) else "ms"
-    counted = array.cast(pa.int64())
-    per_ms = {"s": None, "ms": 1, "us": 1_000, "ns": 1_000_000}[unit]
-    low, high = (
-        (_MS_MIN // 1_000, _MS_MAX // 1_000) if per_ms is None else (_MS_MIN * per_ms, (_MS_MAX + 1) * per_ms - 1)
-    )
-    outside = _outside(counted, low, high)
+    per_s = units_per_s(array.type)
+    counted: Any = array.cast(pa.int64())
+    outside = _outside(counted, _MS_MIN * per_s // 1_000, (_MS_MAX + 1) * per_s // 1_000 - 1)
     if outside >= 0:
         raise out_of_range(bound, outside)
-    plain: Any = counted.view(pa.timestamp(unit))
-    if unit in ("us", "ns"):
-        plain = pc.floor_temporal(plain, unit="millisecond")
-    instants = plain.cast(pa.timestamp("ms"))
-    return instants if bound.column.date_only or pt.is_date64(array.type) else instants.view(_INSTANT)
+    if per_s < 1_000:
+        counted = pc.multiply(counted, pa.scalar(1_000 // per_s, pa.int64()))
+    elif per_s > 1_000:
+        # Arrow divides towards zero, and its own floor of timestamps overflows near the ends of 64 bits.
+        per_ms = pa.scalar(per_s // 1_000, pa.int64())
+        whole = pc.divide(counted, per_ms)
+        before = pc.less(pc.subtract(counted, pc.multiply(whole, per_ms)), pa.scalar(0, pa.int64()))
+        counted = pc.subtract(whole, before.cast(pa.int64()))
+    naive = bound.column.date_only or pt.is_date64(array.type)
+    return counted.view(pa.timestamp("ms") if naive else _INSTANT)
 
 
 def _outside(counted: pa.Array[Any], low: int, high: int) -> int:
