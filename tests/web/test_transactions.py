@@ -171,3 +171,14 @@ def test_another_project_sees_nothing_of_ours(api: TestClient, stranger: TestCli
     make(stranger, "A")
     answer = stranger.get(f"/v1/vouchers/A/transactions?starting_after_id={ours['id']}")
     refused(answer, 400, "invalid_query_params")
+
+
+def test_a_members_activity_is_what_happened_to_their_points(api: TestClient) -> None:
+    programme(api, points=10)
+    ann, bob = member(api, "ann"), member(api, "bob")
+    ok(api.post(f"/v1/loyalties/members/{ann}/balance", json={"points": 5}))
+    ok(api.post(f"/v1/loyalties/Points/members/{ann}/transfers", json=[{"code": bob, "points": 1}]))
+    found = walk(api, f"/v1/loyalties/members/{ann}/activity", "limit=1")
+    assert [each["type"].rpartition(".")[2] for each in found] == ["points_transferred", "points_added"]
+    assert walk(api, f"/v1/loyalties/Points/members/{ann}/activity", "order=created_at") == found[::-1]
+    assert found[1]["data"]["transaction"]["details"]["balance"]["points"] == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -22,7 +23,21 @@ from counterfoil.web.voucherify.views import instant, page_of
 
 Limit = Annotated[int, Query(ge=1, le=100)]
 Order = Literal["id", "-id"]
+EventOrder = Literal["created_at", "-created_at"]
 After = Annotated[Text | None, BeforeValidator(lambda value: value or None), Query()]
+
+# The vendor's words (their spelling too) for what happened to a member's card.
+_EVENTS = {
+    "POINTS_ACCRUAL": "customer.rewarded.loyalty_points",
+    "POINTS_ADDITION": "customer.voucher.loyalty_card.points_added",
+    "POINTS_REMOVAL": "customer.voucher.loyalty_card.points_added",
+    "POINTS_REDEMPTION": "customer.redemption.succceeded",
+    "POINTS_REFUND": "customer.redemption.rollback.succceeded",
+    "POINTS_EXPIRATION": "customer.voucher.loyalty_card.points_expired",
+    "POINTS_TRANSFER_OUT": "customer.voucher.loyalty_card.points_transferred",
+    "POINTS_TRANSFER_IN": "customer.voucher.loyalty_card.points_transferred",
+    "PENDING_POINTS_ACTIVATION": "customer.voucher.loyalty_card.pending_points.activated",
+}
 
 # Fields by which the vendor's lists can be filtered (facts 3.2).
 _CAMPAIGN_FILTERS = frozenset({"id", "voucher_id"})
@@ -45,10 +60,17 @@ def transaction(row: Row) -> dict[str, Any]:
     }
 
 
+def activity(row: Row) -> dict[str, Any]:
+    """A movement's row as an event of the member's activity; the event has the transaction's id."""
+    event = {"id": row["id"], "type": _EVENTS[row["type"]], "data": {"transaction": transaction(row)}}
+    return event | {"created_at": instant(row["created_at"]), "group_id": None}
+
+
 def routes(service: TransactionService) -> APIRouter:
-    """Every list of transactions."""
+    """Every list of transactions, and the activity of members, which is made of them."""
     router = APIRouter(tags=["transactions"], responses=ERRORS)
     _cards(router, service)
+    _activity(router, service)
 
     @router.get("/v1/campaigns/{name:path}/transactions")
     def of_campaign(
@@ -98,6 +120,26 @@ def _cards(router: APIRouter, service: TransactionService) -> None:
         return _listed(service.of_member(caller, member_id, page, campaign_id))
 
 
+def _activity(router: APIRouter, service: TransactionService) -> None:
+    @router.get("/v1/loyalties/members/{member_id:path}/activity")
+    def of_member(
+        caller: Calling, member_id: Text, limit: Limit = 10, order: EventOrder = "-created_at",
+        starting_after_id: After = None,
+    ) -> Response:  # fmt: skip
+        """What happened to a member's points."""
+        page = _page(limit, order, starting_after_id, Filter())
+        return _listed(service.of_member(caller, member_id, page), activity)
+
+    @router.get("/v1/loyalties/{campaign_id}/members/{member_id:path}/activity")
+    def of_campaign_member(
+        caller: Calling, campaign_id: Text, member_id: Text, limit: Limit = 10, order: EventOrder = "-created_at",
+        starting_after_id: After = None,
+    ) -> Response:  # fmt: skip
+        """What happened to a member's points in that programme."""
+        page = _page(limit, order, starting_after_id, Filter())
+        return _listed(service.of_member(caller, member_id, page, campaign_id), activity)
+
+
 def _page(limit: int, order: str, after: str | None, asked: Filter) -> TransactionPage:
     return TransactionPage(limit, order.startswith("-"), after, asked)
 
@@ -111,8 +153,8 @@ def _filters(request: Request, allowed: frozenset[str]) -> Filter:
     return asked
 
 
-def _listed(found: Transactions) -> Response:
-    body = page_of("data", [transaction(row) for row in found.rows]) | {"has_more": found.has_more}
+def _listed(found: Transactions, view: Callable[[Row], dict[str, Any]] = transaction) -> Response:
+    body = page_of("data", [view(row) for row in found.rows]) | {"has_more": found.has_more}
     if found.has_more:
         body["more_starting_after"] = found.rows[-1]["id"]
     return Json(body)
