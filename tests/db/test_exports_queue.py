@@ -15,7 +15,7 @@ from counterfoil.db import queue, rescue
 from counterfoil.db.engine import Database
 from counterfoil.db.exports import NewExport
 from counterfoil.db.queue import Claim, ManifestRecord, RecordedPart
-from counterfoil.db.schema import download_tokens, export_parts, exports, manifests
+from counterfoil.db.schema import access_tokens, export_parts, exports, manifests
 from counterfoil.errors import Canceled, Conflict, LeaseLost
 from counterfoil.plan.request import Condition, ExportRequest, FieldFilter, Filter, Order
 from tests.databases import postgres_ledger, sqlite_ledger
@@ -371,13 +371,13 @@ class Contract:
             assert rows.get_export(connection, 1, "exp_1") is None
             assert queue.last_manifest(connection, 1) == MANIFEST
 
-    def test_old_links_are_forgotten(self, database: Database) -> None:
+    def test_old_tokens_are_forgotten(self, database: Database) -> None:
         with database.write() as connection:
             for token, expires_at in (("old", 1), ("new", 1 << 50)):
-                values = {"token_hash": token, "project_id": 1, "export_id": "exp_1", "expires_at": expires_at}
-                connection.execute(download_tokens.insert(), values)
+                values = {"token_hash": token, "project_id": 1, "key_id": 1, "created_at": 0, "expires_at": expires_at}
+                connection.execute(access_tokens.insert(), values)
         assert do(database, rescue.expire_tokens) == 1
-        assert _count(database, download_tokens) == 1
+        assert _count(database, access_tokens) == 1
 
     def test_the_list_pages_in_the_order_asked(self, database: Database) -> None:
         for no in range(5):

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from counterfoil.db.now import db_now_ms
-from counterfoil.db.schema import download_tokens, export_parts, exports
+from counterfoil.db.schema import export_parts, exports
 from counterfoil.plan.request import ExportRequest
 
 ListOrder = Literal["created_at", "-created_at", "status", "-status"]
@@ -145,12 +145,12 @@ def request_cancel(connection: Connection, project_id: int, export_id: str) -> E
 
 
 def delete_export(connection: Connection, project_id: int, export_id: str) -> bool:
-    """Remove the row, its parts and its links; returns whether it was there.
+    """Remove the row and its parts; returns whether it was there.
 
     A worker still at it finds no row to write to and stops; its files, and those of a finished export, are orphans
     from here on and the sweeper removes them. The manifests row stays: the project's chain has no holes.
     """
-    for table in (export_parts, download_tokens):
-        connection.execute(table.delete().where(table.c.project_id == project_id, table.c.export_id == export_id))
+    mine = (export_parts.c.project_id == project_id) & (export_parts.c.export_id == export_id)
+    connection.execute(export_parts.delete().where(mine))
     found = connection.execute(exports.delete().where(exports.c.project_id == project_id, exports.c.id == export_id))
     return found.rowcount > 0

@@ -74,6 +74,7 @@ def mark_rolled_back(connection: Connection, project_id: int, ids: Sequence[str]
         .values(status="ROLLED_BACK", updated_at=now_ms)
     )
 
+
 _ALL = Filter()
 
 

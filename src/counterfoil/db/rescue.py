@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from counterfoil.db.exports import FINAL
 from counterfoil.db.now import db_now_ms
 from counterfoil.db.queue import recorded_parts
-from counterfoil.db.schema import download_tokens, export_parts, exports, manifests
+from counterfoil.db.schema import access_tokens, export_parts, exports, manifests
 
 WORKER_LOST = "worker_lost"
 
@@ -115,15 +115,15 @@ def expire_rows(connection: Connection, retention_ms: int) -> int:
     )  # fmt: skip
     gone = connection.execute(sa.select(exports.c.project_id, exports.c.id).where(old)).all()
     for project_id, export_id in gone:
-        for table, column in ((export_parts, "export_id"), (download_tokens, "export_id"), (exports, "id")):
+        for table, column in ((export_parts, "export_id"), (exports, "id")):
             mine = (table.c.project_id == project_id) & (table.c[column] == export_id)
             connection.execute(table.delete().where(mine))
     return len(gone)
 
 
 def expire_tokens(connection: Connection) -> int:
-    """Forget download links that nobody can use any more."""
-    return connection.execute(download_tokens.delete().where(download_tokens.c.expires_at <= db_now_ms())).rowcount
+    """Forget OAuth tokens that nobody can use any more."""
+    return connection.execute(access_tokens.delete().where(access_tokens.c.expires_at <= db_now_ms())).rowcount
 
 
 # -- which files are wanted -------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from counterfoil.db.schema.shop import (
 from counterfoil.db.schema.tenancy import access_tokens, api_keys, counters, idempotency_keys, projects
 from counterfoil.db.schema.work import (
     async_actions,
-    download_tokens,
     duties,
     export_parts,
     exports,
@@ -36,7 +35,6 @@ __all__ = [
     "campaigns",
     "counters",
     "customers",
-    "download_tokens",
     "duties",
     "earning_rules",
     "export_parts",

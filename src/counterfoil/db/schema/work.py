@@ -81,17 +81,6 @@ manifests = sa.Table(
     sa.UniqueConstraint("project_id", "export_id"),
 )
 
-# Download links: the token designates one file of one export, is short-lived, and is stored hashed.
-download_tokens = sa.Table(
-    "download_tokens",
-    metadata,
-    sa.Column("token_hash", sa.Text, primary_key=True),
-    sa.Column("project_id", sa.BigInteger, nullable=False),
-    sa.Column("export_id", sa.Text, nullable=False),
-    instant("expires_at", nullable=False),
-    sa.Index("ix_download_tokens_expires_at", "expires_at"),
-)
-
 # Columnar copies of the movements seq_from..seq_to; nothing is ever read that this table does not name as LIVE.
 segments = sa.Table(
     "segments",
