@@ -233,7 +233,7 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
         earning_rules=EarningRuleService(core),
         publications=PublicationService(core),
         redemptions=RedemptionService(core),
-        rollbacks=RollbackService(core),
+        rollbacks=RollbackService(core, settings.rollback_days),
         rewards=RewardService(core),
         loyalty=LoyaltyService(core),
         transactions=TransactionService(core),

@@ -62,6 +62,7 @@ TABLE: tuple[Row, ...] = (
     Row("poll_s", float, 1.0, "How often an idle worker looks for work another process queued", 0.05, 60),
     Row("tries_max", int, 5, "How often an export is tried before it fails with worker_lost or its error", 1, 100),
     Row("retention_days", int, 30, "How long an export's file is kept; then the export is EXPIRED", 1, 3650),
+    Row("rollback_days", int, 92, "How long a redemption can be rolled back; the vendor allows three months", 1, 36500),
     Row("record_retention_days", int, 365, "How long the record of an expired export is kept", 1, 36500),
     Row("download_ttl_s", int, 900, "Life of a download link; each look at the export gives a fresh one", 10, 86400),
     Row(
@@ -119,6 +120,7 @@ class Settings:
     poll_s: float
     tries_max: int
     retention_days: int
+    rollback_days: int
     record_retention_days: int
     download_ttl_s: int
     rate_limit_per_min: int
