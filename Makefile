@@ -15,7 +15,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 ENCODER := $(wildcard src/counterfoil/dataplane/_csv*.[ch])
 NODE := tests/clients/node
 
-.PHONY: help setup demo test quick serve bench check fmt lock clean
+.PHONY: help setup demo test quick serve bench check fmt lock clean fuzz
 
 help: ## Print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ check: setup ## Format, lint, types, layers: each is said, and one that fails do
 	say layers $(BIN)/lint-imports --no-cache --no-logo; \
 	if [ -n "$$failed" ]; then echo "check: failed; make fmt mends the format"; exit 1; fi; \
 	echo "check: all well"
+
+fuzz: setup ## Search for faults of the C encoder under sanitisers (ROUNDS=N for longer)
+	@scripts/fuzz_csv $(ROUNDS)
 
 fmt: setup ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff check --fix-only --quiet .
