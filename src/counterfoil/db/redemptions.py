@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from counterfoil.db.exportables import Rows, matching_rows
-from counterfoil.db.schema import customers, orders, redemptions
+from counterfoil.db.schema import customers, orders, redemptions, vouchers
 from counterfoil.plan.request import Filter
 
 Row = dict[str, Any]
@@ -30,6 +30,15 @@ _of_project = redemptions.c.project_id == sa.bindparam("project")
 _rows = sa.select(*redemptions.c)
 _by_id = _rows.where(_of_project, redemptions.c.id == sa.bindparam("id"))
 _children = _rows.where(_of_project, redemptions.c.parent_id == sa.bindparam("id")).order_by(redemptions.c.id)
+_orders = sa.select(*orders.c).where(
+    orders.c.project_id == sa.bindparam("project"), orders.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+_times = vouchers.c.redeemed_quantity + sa.bindparam("b_more", type_=sa.BigInteger)
+_count = (
+    vouchers.update()
+    .where(vouchers.c.project_id == sa.bindparam("b_project"), vouchers.c.id == sa.bindparam("b_id"))
+    .values(redeemed_quantity=sa.case((_times < 0, 0), else_=_times))
+)
 _undone_by = _rows.where(_of_project, redemptions.c.redemption_id.in_(sa.bindparam("ids", expanding=True)))
 
 
@@ -64,6 +73,11 @@ def rollbacks_of(connection: Connection, project_id: int, ids: Iterable[str]) ->
         values = {"project": project_id, "ids": wanted[at : at + _CHUNK]}
         found.extend(dict(row) for row in connection.execute(_undone_by, values).mappings())
     return found
+
+
+def count_redemption(connection: Connection, project_id: int, voucher_id: str, more: int) -> None:
+    """Count a voucher's redemptions: one more (1) or, undone, one less (-1); of a removed voucher as well."""
+    connection.execute(_count, {"b_project": project_id, "b_id": voucher_id, "b_more": more})
 
 
 def mark_rolled_back(connection: Connection, project_id: int, ids: Sequence[str], now_ms: int) -> None:
@@ -141,7 +155,6 @@ def orders_by_id(connection: Connection, project_id: int, ids: Iterable[str]) ->
     found: dict[str, Row] = {}
     wanted = sorted(set(ids))
     for at in range(0, len(wanted), _CHUNK):
-        chosen = orders.c.id.in_(wanted[at : at + _CHUNK])
-        statement = sa.select(*orders.c).where(orders.c.project_id == project_id, chosen)
-        found |= {row["id"]: dict(row) for row in connection.execute(statement).mappings()}
+        values = {"project": project_id, "ids": wanted[at : at + _CHUNK]}
+        found |= {row["id"]: dict(row) for row in connection.execute(_orders, values).mappings()}
     return found

@@ -276,8 +276,7 @@ def _take(unit: Unit, effect: Effect, common: Row, new_id: str, parent: Row | No
         row["movement_id"] = unit.post(card, movements)[0]["id"]
         row["amount"] = effect.spent
         row["gift_amount" if card.kind is CardKind.GIFT else "loyalty_points"] = effect.spent
-    count = {"redeemed_quantity": voucher["redeemed_quantity"] + 1}
-    vouchers.update_voucher(unit.sql, unit.project_id, voucher["id"], count)
+    stored.count_redemption(unit.sql, unit.project_id, voucher["id"], 1)
     summaries.redeemed(unit, row["customer_id"], succeeded=True, credits=effect.credits, points=effect.points)
     return row
 

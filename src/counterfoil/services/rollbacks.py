@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from counterfoil.clock import MS_PER_DAY, iso_ms
-from counterfoil.db import movements, orders, summaries, vouchers
+from counterfoil.db import movements, orders, summaries
 from counterfoil.db import redemptions as stored
 from counterfoil.db.redemptions import STACK, Row
 from counterfoil.db.unit import Unit
@@ -171,10 +171,7 @@ def _give_back(unit: Unit, part: Row, values: Row, order: orders.Row | None) -> 
         row["amount"] = -part["amount"]
     if part["reward_id"] is not None:
         take_back_reward(unit, part["reward_id"])
-    voucher = vouchers.vouchers_by_id(unit.sql, unit.project_id, (part["voucher_id"],)).get(part["voucher_id"])
-    if voucher is not None:
-        count = {"redeemed_quantity": max(0, voucher["redeemed_quantity"] - 1)}
-        vouchers.update_voucher(unit.sql, unit.project_id, voucher["id"], count)
+    stored.count_redemption(unit.sql, unit.project_id, part["voucher_id"], -1)
     credits, points = part["gift_amount"] or 0, part["loyalty_points"] or 0
     summaries.rolled_back(unit, row["customer_id"], succeeded=True, credits=credits, points=points)
     return row
