@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.archive.remote_file import RemoteFile
-from counterfoil.archive.segment_file import Codec, codec_for
+from counterfoil.archive.segment_writer import Codec, codec_for
 from counterfoil.archive.workbench import Workbench
 from counterfoil.files.local import LocalStore
 from counterfoil.files.open import open_store

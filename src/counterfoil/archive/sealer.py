@@ -13,18 +13,20 @@ import numpy as np
 import pyarrow as pa
 
 from counterfoil.archive.hold import Hold
-from counterfoil.archive.segment_file import keys_of
+from counterfoil.archive.segment_file import SCHEMA, keys_of
+from counterfoil.archive.segment_writer import coded
 from counterfoil.archive.workbench import Workbench
 from counterfoil.dataplane.schema import arrow_schema, batch_of
 from counterfoil.db import ledger, segments
 from counterfoil.db.segments import MOVEMENT_VALUES, NewSegment
 
-ROWS_PER_READ = 10_000
-"""Movements read in one short transaction, so that no snapshot of the database is held open for long."""
+ROWS_PER_READ = 5_000
+"""Movements read in one short transaction, so that no snapshot of the database is held open for long and
+other threads get their turn."""
 
 LATE_SHARE = 0.05
 
-_SCHEMA = arrow_schema("movement", MOVEMENT_VALUES)
+_PLAIN = arrow_schema("movement", MOVEMENT_VALUES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,9 @@ def movements_table(hold: Hold, seq_from: int, seq_to: int) -> pa.Table:
         with hold.database.read() as connection:
             found = segments.movement_values(connection, hold.project_id, start, end)
         assert len(found) == end - start + 1, "seq has no gaps"
-        batches.append(batch_of(found, _SCHEMA))
+        batches.append(coded(batch_of(found, _PLAIN)))
         hold.keep()
-    return pa.Table.from_batches(batches, _SCHEMA)
+    return pa.Table.from_batches(batches, SCHEMA)
 
 
 def late_rows(rows: pa.Table, frontier: int | None) -> Any:

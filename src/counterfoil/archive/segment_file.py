@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -28,23 +28,21 @@ from counterfoil.archive.remote_file import RemoteFile
 from counterfoil.dataplane.schema import arrow_schema
 from counterfoil.db.segments import MOVEMENT_VALUES
 from counterfoil.errors import Damaged, NotFound
-from counterfoil.files.store import Bytes, StagedFile, Store
+from counterfoil.files.store import Store
 from counterfoil.plan.task import SegmentRef
 
 FORMAT = "arrow"
-BATCH_ROWS = 32_768
 DICTIONARIES = ("type", "source", "campaign_id")
-Codec = Literal["none", "lz4", "zstd"]
 Int64s = npt.NDArray[np.int64]
 
 _INDEX = b"counterfoil.segment"
-_CHECKSUMS = b"counterfoil.crc32"
-_CODES = pa.dictionary(pa.int32(), pa.string())
+CHECKSUMS = b"counterfoil.crc32"
+CODES = pa.dictionary(pa.int32(), pa.string())
 
 
 def _schema() -> pa.Schema:
     plain = arrow_schema("movement", MOVEMENT_VALUES)
-    return pa.schema([field.with_type(_CODES) if field.name in DICTIONARIES else field for field in plain])
+    return pa.schema([field.with_type(CODES) if field.name in DICTIONARIES else field for field in plain])
 
 
 SCHEMA = _schema()
@@ -60,52 +58,21 @@ class BatchPlace:
     created_to: int
 
 
-class _Index(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What a segment's schema says of its batches, and the checksums of its dictionaries by column."""
+
     batches: list[tuple[int, int, int]]
     dictionaries: dict[str, int]
 
+    def schema(self) -> pa.Schema:
+        """SCHEMA with this in it."""
+        return SCHEMA.with_metadata({_INDEX: msgspec.json.encode(self)})
 
-# -- writing ----------------------------------------------------------------------------------------------------------
-
-
-def codec_for(store: Store, wanted: str = "auto") -> Codec:
-    """How a segment is compressed: as wanted, or by where the store is: not at all on this machine's disk."""
-    if wanted == "auto":
-        return "none" if store.local_path("segments") is not None else "zstd"
-    return cast("Codec", wanted)
-
-
-def write_segment(
-    store: Store, segment_id: str, key: str, rows: pa.Table, codec: Codec, batch_rows: int = BATCH_ROWS
-) -> SegmentRef:
-    """Write movements (columns of SCHEMA, type, source and campaign_id as text or dictionaries, any order, at least one
-    row) as a segment's file; returns when it is durable. Errors as `StagedFile.write` and `seal`."""
-    table = _with_dictionaries(rows)
-    created, seq = keys_of(table)
-    order = np.lexsort((seq, created))
-    created = created[order]
-    places = [
-        (len(part), int(part[0]), int(part[-1]))
-        for part in (created[start : start + batch_rows] for start in range(0, len(created), batch_rows))
-    ]
-    sums = {name: _checksum(_one(table.column(name)).dictionary) for name in DICTIONARIES}
-    schema = SCHEMA.with_metadata({_INDEX: msgspec.json.encode(_Index(places, sums))})
-    options = pa.ipc.IpcWriteOptions(compression=None if codec == "none" else codec, use_threads=False)
-    with store.create(key) as file:
-        out = _HashedFile(file)
-        with (
-            pa.PythonFile(cast("Any", out), mode="w") as sink,
-            pa.ipc.new_file(sink, schema, options=options) as writer,
-        ):
-            for start in range(0, len(order), batch_rows):
-                batch = table.take(row_numbers(order[start : start + batch_rows])).combine_chunks().to_batches()[0]
-                found = {name: _checksum(batch.column(name)) for name in SCHEMA.names}
-                writer.write_batch(batch, custom_metadata={_CHECKSUMS: msgspec.json.encode(found)})
-        size_bytes = file.seal()
-    return SegmentRef(
-        segment_id, key, FORMAT, out.hash.hexdigest(), len(seq), size_bytes, int(seq.min()), int(seq.max()),
-        int(created[0]), int(created[-1]),
-    )  # fmt: skip
+    @staticmethod
+    def of(schema: pa.Schema) -> Index:
+        """What `schema` put there. Raises KeyError and msgspec's errors."""
+        return msgspec.json.decode((schema.metadata or {})[_INDEX], type=Index)
 
 
 def keys_of(rows: pa.Table | pa.RecordBatch) -> tuple[Int64s, Int64s]:
@@ -119,61 +86,10 @@ def row_numbers(rows: npt.NDArray[Any]) -> Any:
     return pa.array(rows)
 
 
-class _HashedFile:
-    """What pyarrow writes to: a staged file that is hashed on its way."""
-
-    def __init__(self, file: StagedFile) -> None:
-        self.hash = hashlib.sha256()
-        self.closed = False
-        self._file = file
-        self._size_bytes = 0
-
-    def write(self, data: Bytes) -> int:
-        view = memoryview(data)
-        self.hash.update(view)
-        self._file.write(bytes(view))  # the memory is Arrow's again once this returns
-        self._size_bytes += view.nbytes
-        return view.nbytes
-
-    def tell(self) -> int:
-        return self._size_bytes
-
-    def flush(self) -> None:
-        """Nothing is held back here."""
-
-    def close(self) -> None:
-        self.closed = True
-
-    def readable(self) -> bool:
-        return False
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _with_dictionaries(rows: pa.Table) -> pa.Table:
-    columns: list[pa.ChunkedArray[Any]] = []
-    for field in SCHEMA:
-        column = rows.column(field.name)
-        if pa.types.is_dictionary(field.type):
-            column = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-            column = cast("Any", pa).chunked_array([_one(column).dictionary_encode()], _CODES)
-        columns.append(column)
-    return pa.table(columns, schema=SCHEMA).combine_chunks()
-
-
-def _one(column: pa.ChunkedArray[Any]) -> Any:
-    whole = column.combine_chunks()
-    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
-
-
-def _checksum(array: pa.Array[Any]) -> int:
+def checksum(array: pa.Array[Any]) -> int:
     """CRC-32 over an array's buffers, without what stands behind its last value. Of a dictionary's codes only."""
     if isinstance(array, pa.DictionaryArray):
-        return _checksum(array.indices)
+        return checksum(array.indices)
     assert array.offset == 0, "arrays here are whole"
     valid, *rest = [None if each is None else memoryview(each) for each in array.buffers()]
     rows = len(array)
@@ -209,7 +125,7 @@ class SegmentFile:
             if self._source.size() != ref.size_bytes:
                 raise _damaged(ref, f"has {self._source.size()} bytes and not {ref.size_bytes}")
             self._reader = pa.ipc.open_file(self._source, options=options)
-            index = msgspec.json.decode((self._reader.schema.metadata or {})[_INDEX], type=_Index)
+            index = Index.of(self._reader.schema)
         except (pa.ArrowException, OSError, KeyError, msgspec.MsgspecError) as error:
             self._source.close()
             raise _damaged(ref, f"cannot be opened: {error}") from error
@@ -230,7 +146,7 @@ class SegmentFile:
         try:
             found = self._reader.get_batch_with_custom_metadata(number)
             batch: pa.RecordBatch = found.batch
-            wanted = msgspec.json.decode((found.custom_metadata or {})[_CHECKSUMS], type=dict[str, int])
+            wanted = msgspec.json.decode((found.custom_metadata or {})[CHECKSUMS], type=dict[str, int])
         except (pa.ArrowException, OSError, KeyError, msgspec.MsgspecError, NotFound) as error:
             raise _damaged(self._ref, f"cannot be read: {error}") from error
         self._prove(batch, number, wanted)
@@ -248,12 +164,12 @@ class SegmentFile:
 
     def _prove(self, batch: pa.RecordBatch, number: int, wanted: dict[str, int]) -> None:
         sound = batch.num_rows == self.places[number].rows and batch.schema.names == self._columns
-        sound = sound and all(_checksum(batch.column(name)) == wanted.get(name) for name in self._columns)
+        sound = sound and all(checksum(batch.column(name)) == wanted.get(name) for name in self._columns)
         if not sound:
             raise _damaged(self._ref, f"does not have what was written into its batch {number}")
         for name in tuple(self._unproven):
             column = cast("pa.DictionaryArray[Any, Any]", batch.column(name))
-            if _checksum(column.dictionary) != self._dictionary_sums.get(name):
+            if checksum(column.dictionary) != self._dictionary_sums.get(name):
                 raise _damaged(self._ref, f"has another dictionary of {name} than was written")
             self._unproven.discard(name)
 

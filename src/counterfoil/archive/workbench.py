@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from counterfoil.archive.segment_file import BATCH_ROWS, Codec, write_segment
+from counterfoil.archive.segment_writer import BATCH_ROWS, Codec, write_segment
 from counterfoil.db.segments import NewSegment
 from counterfoil.files.store import Store
 from counterfoil.ids import random_id
