@@ -16,6 +16,7 @@ from counterfoil.archive.segment_file import DICTIONARIES, SCHEMA, SegmentFile, 
 from counterfoil.catalog.objects import exportable
 from counterfoil.catalog.sources import Column, paths_of
 from counterfoil.dataplane.rows import MOVEMENT_COLUMNS, Rows, RowSource
+from counterfoil.dataplane.scan_rows import reads_movements
 from counterfoil.dataplane.schema import arrow_schema, movement_batch
 from counterfoil.dataplane.stop import StopFlag
 from counterfoil.errors import Damaged
@@ -48,6 +49,8 @@ class ArchiveRows:
         self._on_damage = on_damage
 
     def schema(self, selection: Selection) -> pa.Schema:
+        if not reads_movements(selection.object):
+            return self._of_database().schema(selection)
         fields = list(dict.fromkeys(column.field for column in selection.columns))
         extra = [name for name in MOVEMENT_COLUMNS if name not in fields]
         about = exportable(selection.object)
@@ -60,6 +63,15 @@ class ArchiveRows:
         return pa.schema(schema)
 
     def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
+        if task.reads == "rows":
+            yield from self._of_database().batches(selection, task, stop)
+        elif not task.segments:
+            yield from map(Rows, self._coded(selection, task, stop))
+        else:
+            yield from self._archived(selection, task, stop)
+
+    def _archived(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
+        """A task that names segments. Where one is damaged, what is left of the task comes from the database."""
         descending = selection.order.descending
         last: Key | None = None
         try:
@@ -81,8 +93,7 @@ class ArchiveRows:
         """The rest of a task that met a damaged segment: the database has every movement, if more slowly."""
         whole = replace(task, segments=(), tail=(1, selection.seq_max))
         rest = selection if behind is None else replace(selection, cursor=behind)
-        for chosen in self._tail(rest, whole, stop):
-            yield Rows(chosen.batch, selection.order.descending)
+        yield from map(Rows, self._coded(rest, whole, stop))
 
     def _chosen(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Chosen]:
         bounds = _bounds(selection, task)
@@ -99,18 +110,24 @@ class ArchiveRows:
             yield from merged(streams, descending=selection.order.descending)
 
     def _tail(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Chosen]:
-        assert self._database is not None, "a task with a tail needs the database"
+        for batch in self._coded(selection, task, stop):
+            descending = selection.order.descending
+            yield Chosen(batch.take(row_numbers(np.arange(batch.num_rows)[::-1])) if descending else batch)
+
+    def _coded(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[pa.RecordBatch]:
+        """The database's rows of a task in file order, in the archive's schema."""
         schema = self.schema(selection)
-        for rows in self._database.batches(selection, task, stop):
+        for rows in self._of_database().batches(selection, task, stop):
             assert rows.selection is None and not rows.reverse, "the database gives its rows as they are to stand"
             columns = [
                 column.dictionary_encode().cast(field.type) if pa.types.is_dictionary(field.type) else column
                 for column, field in zip((rows.batch.column(name) for name in schema.names), schema, strict=True)
             ]
-            batch = pa.RecordBatch.from_arrays(columns, schema=schema)
-            if selection.order.descending:
-                batch = batch.take(row_numbers(np.arange(batch.num_rows)[::-1]))
-            yield Chosen(batch)
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def _of_database(self) -> RowSource:
+        assert self._database is not None, "a task without segments needs the database"
+        return self._database
 
 
 class _SegmentReader:

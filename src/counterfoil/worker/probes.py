@@ -29,9 +29,19 @@ PROBES = (
     "released",
     "rescued",
     "expired",
+    "segment_read",
+    "segment_written",
+    "segment_recording",
+    "segment_recorded",
+    "rewrite_written",
+    "rewrite_recording",
+    "rewrite_recorded",
+    "repair_written",
+    "repair_recorded",
 )
-"""Every point, in the order of an export's life. batch: each batch of rows; part_made, part_recorded: exports in
-parts; rescued, expired: the sweeper, between its write and what follows from it."""
+"""Every point, in the order of an export's life, then of the archive's. batch: each batch of rows; part_made,
+part_recorded: exports in parts; rescued, expired: the sweeper, between its write and what follows from it. segment_read:
+each stretch of movements that is sealed; …_recording: inside the transaction that names new segments."""
 
 _SIGNALS = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}
 
