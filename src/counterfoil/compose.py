@@ -10,6 +10,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
+from counterfoil.archive.reader import ArchiveRows
+from counterfoil.archive.segment_writer import codec_for
+from counterfoil.archive.upkeep import Upkeep
+from counterfoil.archive.workbench import Workbench
 from counterfoil.clock import Clock, SystemClock
 from counterfoil.dataplane.formats import FORMATS
 from counterfoil.dataplane.parts import PartMaker
@@ -17,6 +21,7 @@ from counterfoil.dataplane.scan_rows import DatabaseRows
 from counterfoil.dataplane.signature import Signer
 from counterfoil.db.engine import Database
 from counterfoil.db.migrate import migrate, require_current
+from counterfoil.db.segments import archive_of
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import Unauthenticated
 from counterfoil.executors.local import LocalExecutor
@@ -28,6 +33,8 @@ from counterfoil.services.async_actions import AsyncActions
 from counterfoil.services.campaigns import CampaignService
 from counterfoil.services.campaigns import register as register_campaigns
 from counterfoil.services.core import Caller, Core
+from counterfoil.services.csv_imports import CAMPAIGN_CSV, CUSTOMERS_CSV, VOUCHERS_CSV, CsvImports
+from counterfoil.services.customer_imports import BULK_UPDATE, METADATA_UPDATE, CustomerImports
 from counterfoil.services.customers import CustomerService
 from counterfoil.services.earning_rules import EarningRuleService
 from counterfoil.services.expiry import ExpiryService
@@ -64,6 +71,7 @@ from counterfoil.web.voucherify import customers as customers_edge
 from counterfoil.web.voucherify import earning_rules as earning_rules_edge
 from counterfoil.web.voucherify import errors as voucherify_errors
 from counterfoil.web.voucherify import exports as exports_edge
+from counterfoil.web.voucherify import imports as imports_edge
 from counterfoil.web.voucherify import loyalties as loyalties_edge
 from counterfoil.web.voucherify import members as members_edge
 from counterfoil.web.voucherify import oauth as oauth_edge
@@ -77,6 +85,7 @@ from counterfoil.web.voucherify import vouchers as vouchers_edge
 from counterfoil.web.voucherify.caller import Gate
 from counterfoil.worker.job import Workshop
 from counterfoil.worker.planning import ExportPlanner
+from counterfoil.worker.probes import reach
 from counterfoil.worker.runner import Chore, Runner
 from counterfoil.worker.settings import WorkerSettings
 
@@ -93,6 +102,8 @@ class Services:
     customers: CustomerService
     orders: OrderService
     order_imports: OrderImports
+    customer_imports: CustomerImports
+    csv_imports: CsvImports
     earning_rules: EarningRuleService
     publications: PublicationService
     redemptions: RedemptionService
@@ -161,12 +172,14 @@ def build(settings: Settings, clock: Clock | None = None) -> System:
 
 
 def _runner(settings: Settings, core: Core, store: Store, services: Services, woken: threading.Event) -> Runner:
-    maker = PartMaker(DatabaseRows(core.database), {name: f.factory for name, f in FORMATS.items()}, store)
+    upkeep = Upkeep(core.database, Workbench(store, codec_for(store), reach=reach), core.clock)
+    rows = ArchiveRows(store, DatabaseRows(core.database), upkeep.heard_of_damage)
+    maker = PartMaker(rows, {name: f.factory for name, f in FORMATS.items()}, store)
     shop = Workshop(
         database=core.database,
         store=store,
         maker=maker,
-        planner=ExportPlanner(core.database),
+        planner=ExportPlanner(core.database, archive_of=archive_of),
         executors={"local": LocalExecutor(maker, settings.task_threads)},
         signer=Signer.of_home(settings.home_path),
         clock=core.clock,
@@ -175,6 +188,7 @@ def _runner(settings: Settings, core: Core, store: Store, services: Services, wo
     )
     chores = (
         Chore("async actions", settings.poll_s, services.actions.run_due, woken=True),
+        Chore("archive", settings.duties_every_s, upkeep.run),
         Chore("points expiry", settings.duties_every_s, services.expiry.run_due),
         Chore("pending points", settings.duties_every_s, services.pending_points.run_due),
         Chore("points holds", settings.duties_every_s, services.postings.run_due),
@@ -220,6 +234,12 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
         actions.register(action_type, voucher_imports)
     order_imports = OrderImports(core, woken.set)
     actions.register(ORDERS_IMPORT, order_imports)
+    customer_imports = CustomerImports(core, woken.set)
+    for action_type in (BULK_UPDATE, METADATA_UPDATE):
+        actions.register(action_type, customer_imports)
+    csv_imports = CsvImports(core, store, woken.set)
+    for action_type in (VOUCHERS_CSV, CAMPAIGN_CSV, CUSTOMERS_CSV):
+        actions.register(action_type, csv_imports)
     exports = ExportService(core, store, links, woken.set)
     return Services(
         exports=exports,
@@ -230,6 +250,8 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
         customers=CustomerService(core),
         orders=OrderService(core),
         order_imports=order_imports,
+        customer_imports=customer_imports,
+        csv_imports=csv_imports,
         earning_rules=EarningRuleService(core),
         publications=PublicationService(core),
         redemptions=RedemptionService(core),
@@ -256,6 +278,7 @@ def routers(settings: Settings, services: Services) -> Sequence[APIRouter]:
         altcraft_postings.routes(services.postings),
         exports_edge.routes(services.exports, settings.public_url, redirect_ttl_s),
         oauth_edge.routes(services.oauth),
+        imports_edge.routes(services.csv_imports, services.customer_imports),
         campaigns_edge.routes(services.campaigns, services.voucher_imports),
         vouchers_edge.routes(services.vouchers, services.voucher_imports),
         customers_edge.routes(services.customers),

@@ -438,7 +438,8 @@ class ShopMachine(RuleBasedStateMachine):
 def test_the_services_are_the_naive_shop(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     ShopMachine.system = system
     steps.clear()
-    examples = max(20, hypothesis.settings.default.max_examples // 2)
+    # A dozen shops while one works on the code, a hundred in the gate.
+    examples = 100 if hypothesis.settings.default.max_examples >= 200 else 12
     run_state_machine_as_test(
         ShopMachine,
         settings=hypothesis.settings(max_examples=examples, stateful_step_count=40, deadline=None,

@@ -20,7 +20,7 @@ from counterfoil import settings as settings_table
 from counterfoil.catalog.importables import importable
 from counterfoil.clock import SystemClock
 from counterfoil.dataplane.intake_path import OpenFile, open_file
-from counterfoil.db.engine import Database
+from counterfoil.db.engine import Database, DatabaseSettings
 from counterfoil.db.migrate import migrate
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import InvalidInput
@@ -32,6 +32,8 @@ from counterfoil.services.imports.run import ImportService
 BATCH_ROWS_MAX = 100_000
 DECIMALS_MAX = 9
 _GC_THRESHOLD = 200_000
+# A batch touches thousands of pages of the indexes, and the next one largely the same.
+_DATABASE = DatabaseSettings(pool_size=4, cache_mb=192, log_mb=256)
 REFUSED_STATUS = 2
 """The exit status when some rows were refused; 1 is for a file that could not be brought in at all."""
 
@@ -95,7 +97,7 @@ def _check(options: ImportOptions) -> None:
 
 @contextmanager
 def _core(database_url: str, clock: SystemClock) -> Generator[Core]:
-    database = Database(database_url)
+    database = Database(database_url, _DATABASE)
     migrate(database)
     writer = GroupWriter(database, clock)
     try:

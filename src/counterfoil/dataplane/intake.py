@@ -91,9 +91,7 @@ def check_columns(about: Importable, names: Sequence[str]) -> None:
         )
     missing = [name for name in about.required if name not in names]
     if missing:
-        raise InvalidInput(
-            "missing_column", f"The file has no column {', '.join(missing)}", field=missing[0], allowed=about.labels
-        )
+        raise InvalidInput("missing_column", f"The file has no column {', '.join(missing)}", field=missing[0])
 
 
 def unknown_column(about: Importable, label: str) -> InvalidInput:
@@ -103,7 +101,6 @@ def unknown_column(about: Importable, label: str) -> InvalidInput:
         "unknown_column",
         f"There is no column {_shown(label)!r} in {about.name}{hint}; there are {', '.join(about.labels)}",
         field=label,
-        allowed=about.labels,
     )
 
 

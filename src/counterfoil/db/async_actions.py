@@ -72,6 +72,12 @@ def list_actions(connection: Connection, project_id: int, *, before_ms: int | No
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+def unfinished_payloads(connection: Connection, project_id: int, types: Sequence[str]) -> list[Any]:
+    """What the project's unfinished actions of these types were asked."""
+    wanted = (_table.c.project_id == project_id, _table.c.type.in_(types), _table.c.status.in_(UNFINISHED))
+    return list(connection.execute(sa.select(_table.c.payload).where(*wanted)).scalars())
+
+
 def any_due(connection: Connection, types: Sequence[str]) -> bool:
     """Whether an action of these types waits for a runner."""
     statement = sa.select(sa.literal(1)).select_from(_table).where(_due).limit(1)

@@ -147,10 +147,16 @@ def insert_rows(connection: Connection, table: sa.Table, columns: Sequence[str],
     if connection.dialect.name == "postgresql":
         _copy(connection, table, columns, rows)
     else:
-        connection.exec_driver_sql(_insert(table.name, tuple(columns)), [tuple(row) for row in rows])
+        _many(connection, _insert(table.name, tuple(columns)), rows)
 
 
 _SQLITE = sqlite.dialect()
+
+
+def _many(connection: Connection, command: str, rows: Sequence[Values]) -> None:
+    driver: Any = connection.connection.driver_connection
+    with _driver_errors(connection, command):
+        driver.executemany(command, rows)
 
 
 def _copy(connection: Connection, table: sa.Table, columns: Sequence[str], rows: Sequence[Values]) -> None:
@@ -158,19 +164,19 @@ def _copy(connection: Connection, table: sa.Table, columns: Sequence[str], rows:
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     driver: Any = connection.connection.driver_connection
-    with _driver_errors(connection), driver.cursor() as cursor, cursor.copy(command) as copy:
+    with _driver_errors(connection, "COPY"), driver.cursor() as cursor, cursor.copy(command) as copy:
         for row in rows:
             copy.write_row(row)
 
 
 @contextmanager
-def _driver_errors(connection: Connection) -> Generator[None]:
+def _driver_errors(connection: Connection, command: str) -> Generator[None]:
     """The driver's own errors as those that SQLAlchemy raises, so that the database translates them as all others."""
     error_class = connection.dialect.loaded_dbapi.Error
     try:
         yield
     except error_class as error:
-        raise DBAPIError.instance("COPY", None, error, error_class, dialect=connection.dialect) from error
+        raise DBAPIError.instance(command, None, error, error_class, dialect=connection.dialect) from error
 
 
 _update_sums = (
@@ -210,10 +216,8 @@ def update_sums(connection: Connection, project_id: int, cards: Sequence[Values]
         connection.execute(_update_sums_together(), {"b_project": project_id, **values})
         return
     bound = _compiled(_update_sums)
-    places = {f"b_{name}": at for at, name in enumerate(names)}
-    order = [places.get(name) for name in bound.positiontup or ()]
-    rows = [tuple(project_id if at is None else card[at] for at in order) for card in cards]
-    connection.exec_driver_sql(str(bound), rows)
+    assert list(bound.positiontup or ()) == [*(f"b_{name}" for name in _SUMS), "b_project", "b_id"], bound
+    _many(connection, str(bound), [(*card[1:], project_id, card[0]) for card in cards])
 
 
 @cache
@@ -262,8 +266,8 @@ def upsert_buckets(connection: Connection, rows: Sequence[Values]) -> None:
         connection.execute(statement, {f"b_{name}": list(each) for name, each in zip(_BUCKET, columns, strict=True)})
         return
     bound = _compiled(statement)
-    places = [_BUCKET.index(name.removeprefix("b_")) for name in bound.positiontup or ()]
-    connection.exec_driver_sql(str(bound), [tuple(row[at] for at in places) for row in rows])
+    assert list(bound.positiontup or ()) == [f"b_{name}" for name in _BUCKET], bound
+    _many(connection, str(bound), rows)
 
 
 @cache

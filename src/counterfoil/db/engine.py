@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceE
 from counterfoil.errors import Conflict, CounterfoilError, InvalidInput, Unavailable
 
 _BEGIN = "counterfoil_begin"
+_PAGES_PER_MB = 256
 _TICKET = sa.text("SELECT pg_current_xact_id_if_assigned()::text")
 _TICKET_STATUS = sa.text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 
@@ -27,7 +28,8 @@ _TICKET_STATUS = sa.text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 class DatabaseSettings:
     """pool_size: connections kept per process. busy_timeout_ms: how long SQLite waits for its one writer.
 
-    cache_mb: SQLite's page cache per connection. statement_timeout_ms: PostgreSQL's bound on one statement of a
+    cache_mb: SQLite's page cache per connection. log_mb: how far its log grows before it is folded into the database:
+    the further, the more often a page changes for one write of it. statement_timeout_ms: PostgreSQL's bound on one statement of a
     writing transaction; reads of exports have none. writer_idle_ms: after so long a silence PostgreSQL ends a writing
     transaction, so that a process that was paused, or cut off from the network, does not hold its locks for ever.
     """
@@ -35,6 +37,7 @@ class DatabaseSettings:
     pool_size: int = 48
     busy_timeout_ms: int = 30_000
     cache_mb: int = 64
+    log_mb: int = 4
     statement_timeout_ms: int = 60_000
     writer_idle_ms: int = 20_000
 
@@ -127,6 +130,7 @@ class Database:
             "synchronous=FULL",
             f"busy_timeout={self.settings.busy_timeout_ms}",
             f"cache_size=-{self.settings.cache_mb * 1024}",
+            f"wal_autocheckpoint={self.settings.log_mb * _PAGES_PER_MB}",
             "temp_store=MEMORY",
             "foreign_keys=ON",
         ):

@@ -69,7 +69,7 @@ def whole(name: str, value: Any) -> int:
     if isinstance(value, str):
         digits = value.removeprefix("-")
         if not (digits.isascii() and digits.isdigit()):
-            hint = "; say with --decimals that money has digits after the point" if _is_decimal(value) else ""
+            hint = " (of minor units, unless the file is said to have decimals)" if _is_decimal(value) else ""
             raise invalid_cell(name, f"must be a whole number{hint}", value)
         number = int(value) if len(digits) < _DIGITS_MAX else AMOUNT_MAX + 1
     if isinstance(number, bool) or not isinstance(number, int):
@@ -232,7 +232,7 @@ def read_metadata(cells: Mapping[str, Any], column: str, prefix: str) -> dict[st
     for name, value in cells.items():
         if name.startswith(prefix) and value is not None and value != "":
             found[name.removeprefix(prefix)] = value
-    return document if not found else found
+    return found or document
 
 
 def same_document(first: str | None, second: str | None, read: Callable[[str], Any] = _any) -> bool:

@@ -49,7 +49,7 @@ def read_voucher(row: Cells, *, decimals: int, native: bool) -> VoucherRow:
     given["active"] = cells.read_flag("active", row.get("active"))
     given["is_referral_code"] = cells.read_flag("is_referral_code", row.get("is_referral_code"))
     given["metadata"] = cells.read_metadata(row, "metadata", "metadata.")
-    given["quantity"] = _count("redemption_quantity", row)
+    given["quantity"] = read_count("redemption_quantity", row)
     if kind is VoucherType.DISCOUNT:
         given["discount"] = read_discount(row, decimals)
     else:
@@ -57,7 +57,7 @@ def read_voucher(row: Cells, *, decimals: int, native: bool) -> VoucherRow:
     return VoucherRow(
         draft=draft_of({name: value for name, value in given.items() if value is not None}),
         balance=balance,
-        redeemed_quantity=_count("redemption_count", row) or 0,
+        redeemed_quantity=read_count("redemption_count", row) or 0,
         updated_at=cells.read_instant("updated_at", row.get("updated_at"), native=native),
         campaign_id=cells.read_id("campaign_id", row.get("campaign_id")),
         campaign=cells.read_id("campaign", row.get("campaign")),
@@ -141,7 +141,8 @@ def _timeframe(row: Cells) -> dict[str, str] | None:
     return {name: value for name, value in said.items() if value is not None} or None
 
 
-def _count(name: str, row: Cells) -> int | None:
+def read_count(name: str, row: Cells) -> int | None:
+    """How often something may be or was done, or None for an empty cell. Raises InvalidInput."""
     number = cells.read_whole(name, row.get(name))
     if number is not None and not 0 <= number <= _COUNT_MAX:
         raise cells.invalid_cell(name, f"must lie between 0 and {_COUNT_MAX}", number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import attrgetter, itemgetter
 from types import NoneType
 from typing import Any
 
@@ -314,12 +315,18 @@ def _load(connection: Connection, project_id: int, card_ids: Collection[str]) ->
     return found
 
 
+_by_card = itemgetter(bulk.MOVEMENT_COLUMNS.index("voucher_id"))
+_by_id = attrgetter("id")
+
+
 def _write(connection: Connection, batch: _Batch) -> None:
     """Append the batch's movements, and bring cards and buckets to where they lead."""
     if batch.made:
         _insert_removed(connection, batch)
+    # Neighbours in the index by card, and the cards themselves, are written together: the database finds each page once.
+    batch.rows.sort(key=_by_card)
     bulk.insert_rows(connection, movements, bulk.MOVEMENT_COLUMNS, batch.rows)
-    changed = batch.cards.values()
+    changed = sorted(batch.cards.values(), key=_by_id)
     bulk.update_sums(
         connection, batch.project_id,
         [(card.id, card.balance, card.total, card.subtracted, card.redeemed, card.expired) for card in changed],
