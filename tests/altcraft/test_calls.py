@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,18 +26,7 @@ def ask(client: TestClient, body: Any, path: str = API + EXPORT, **more: Any) ->
     return client.post(path, json=body, **more)
 
 
-# Wrong requests write nothing, so they can all be made to one system.
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with opened(tmp_path_factory.mktemp("calls"), FakeClock()) as built:
-        yield built
-
-
-@pytest.fixture(scope="module")
-def app(system: System) -> FastAPI:
-    return build_app(system)
-
-
+# Wrong requests write nothing, so they can all be made to one project.
 @pytest.fixture(scope="module")
 def shop(system: System, app: FastAPI) -> Shop:
     return Shop(system, app)
@@ -202,7 +190,15 @@ def test_a_trailing_slash_does_no_harm(shop: Shop, good: dict[str, Any]) -> None
 
 # -- wrong requests -------------------------------------------------------------------------------------------------------
 
-WITHOUT = object()
+
+class _Without:
+    """Marks a parameter that is left out."""
+
+    def __repr__(self) -> str:
+        return "WITHOUT"
+
+
+WITHOUT = _Without()
 WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"loyalty_program_id": WITHOUT}, 400, "loyalty_program_id: is required"),
     ({"loyalty_program_id": "1"}, 400, "loyalty_program_id: must be an integer, not '1'"),

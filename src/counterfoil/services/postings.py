@@ -6,7 +6,7 @@ or undone once, whoever comes first: its caller, another caller, or the duty tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,10 +24,14 @@ from counterfoil.domain.postings import PostingDraft, PostingKind, PostingStatus
 from counterfoil.errors import Conflict, InvalidInput, NotFound, Refused
 from counterfoil.ids import movement_uuid, new_uuid, random_id, seq_of_movement_uuid
 from counterfoil.services.core import Caller, Core
+from counterfoil.services.duty import alone
 from counterfoil.services.memberships import Matching, find_member
 from counterfoil.services.pending_points import activate_promise
 from counterfoil.services.programmes import ProgrammeNamed, named_programme
 from counterfoil.services.vouchers import API_CHANNEL, points_expire_on
+
+DUTY = "points_holds"
+"""The name under which the ending of holds is taken, so that one process at a time does it."""
 
 BATCH = 200
 """Holds ended in one transaction."""
@@ -141,18 +145,19 @@ class PostingService:
         return Posted(**self._core.write(caller, work))
 
     def run_due(self) -> int:
-        """End every hold whose time is over, in every project; returns how many. Safe to run twice and at once."""
+        """End every hold whose time is over, in every project; returns how many. 0 when another process is at it."""
+        return alone(self._core, DUTY, self.batches)
+
+    def batches(self) -> Iterator[int]:
+        """The work itself, batch by batch: how many holds each ended. Correct however many go through it at once."""
         with self._core.read() as connection:
             ids = [project.id for project in projects.all_projects(connection)]
-        return sum(self._run_project(project_id) for project_id in ids)
-
-    def _run_project(self, project_id: int) -> int:
-        done, before = 0, None
-        while found := self._due(project_id):
-            assert found != before, f"holds of project {project_id} stay due: {found[:3]}"
-            done += self._core.writer.run(project_id, lambda unit, ids=tuple(found): _end(unit, ids))
-            before = found
-        return done
+        for project_id in ids:
+            before = None
+            while found := self._due(project_id):
+                assert found != before, f"holds of project {project_id} stay due: {found[:3]}"
+                yield self._core.writer.run(project_id, lambda unit, ids=tuple(found): _end(unit, ids))
+                before = found
 
     def _due(self, project_id: int) -> list[str]:
         now_ms = self._core.clock.now_ms()
