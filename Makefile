@@ -35,7 +35,7 @@ quick: setup ## Run the tests that need no other server, cluster, browser or cli
 	@$(PYTEST) -m "not (postgres or s3 or spark or browser or clients or crash)" $(ARGS)
 
 bench: setup .venv/.bench ## Measure against the peers; writes bench/results/latest.json
-	@if [ -d bench ]; then $(BIN)/python -m bench $(ARGS); else echo "bench: nothing to measure yet"; fi
+	@if [ -f bench/__main__.py ]; then $(BIN)/python -m bench $(ARGS); else echo "bench: nothing to measure yet"; fi
 
 check: setup ## Format, lint, types, layers: each is said, and one that fails does not hide the next
 	@failed=; \
