@@ -6,7 +6,7 @@ Each case is asked of a small shop; row counts of every table and the movement c
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,7 +34,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop(api: TestClient) -> Shop:
+def shop(system: System, api: TestClient) -> Iterator[Shop]:
     make(api, "GIFT")
     make(api, "OFF", **OFF)
     programme(api, points=100)
@@ -45,10 +45,11 @@ def shop(api: TestClient) -> Shop:
     waiting = member(api, "ann", "Waiting")
     ok(api.post("/v1/orders", json={"amount": 5, "status": "PAID", "customer": {"source_id": "ann"}}))
     pending = ok(api.get(f"/v1/loyalties/members/{waiting}/pending-points"))["data"][0]["id"]
-    return Shop(
+    yield Shop(
         api, member(api, "ann"), member(api, "bob"), coin_reward(api), material_reward(api, 40),
         f"/v1/loyalties/members/{waiting}/pending-points/{pending}/balance",
     )  # fmt: skip
+    check_books(system)
 
 
 Ask = Callable[[Shop, Any], Any]
@@ -85,9 +86,8 @@ def unchanged(shop: Shop, system: System, ask: Callable[[], Any], key: str, stat
     before = row_counts(system)
     answer = ask()
     refused(answer, status, key)
+    # A balance cannot change without a movement, and the books are checked after each test.
     assert row_counts(system) == before
-    check_books(system)
-    assert (balance(shop.api, "GIFT"), balance(shop.api, shop.ann), balance(shop.api, shop.bob)) == (10000, 100, 100)
 
 
 def test_amounts_that_are_not_whole_numbers(shop: Shop, system: System) -> None:
@@ -131,7 +131,6 @@ def test_spending_more_than_there_is_is_kept_as_one_failed_redemption(shop: Shop
         assert {table: after[table] - before[table] for table in after if after[table] != before[table]} == {
             "redemptions": 1
         }
-        check_books(system)
 
 
 def test_opening_balances_that_cannot_be(shop: Shop, system: System) -> None:
