@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,16 +117,23 @@ def house_on(database: Database, clock: FakeClock, project: int = 1) -> Iterator
 
 
 def bring_in(
-    house: House, object_name: str, path: Path, *, file_format: str | None = None, newest_first: bool = False,
+    house: House,
+    object_name: str,
+    path: Path,
+    *,
+    newest_first: bool = False,
+    after: Callable[[Report], object] = lambda _: None,
     **options: Any,
-) -> tuple[Report, list[Refusal]]:  # fmt: skip
-    """Import a file with every refusal."""
+) -> tuple[Report, list[Refusal]]:
+    """Import a file; the report with every refusal. after: called after each batch."""
     refused: list[Refusal] = []
-    about = importable(object_name)
-    with open_file(path, about, file_format, newest_first=newest_first) as file:
-        report = ImportService(house.core).run(
-            house.caller, object_name, file, ImportOptions(**options), lambda _, more: refused.extend(more)
-        )
+
+    def on_batch(report: Report, more: tuple[Refusal, ...]) -> None:
+        refused.extend(more)
+        after(report)
+
+    with open_file(path, importable(object_name), newest_first=newest_first) as file:
+        report = ImportService(house.core).run(house.caller, object_name, file, ImportOptions(**options), on_batch)
     return report, refused
 
 

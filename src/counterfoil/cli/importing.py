@@ -29,6 +29,7 @@ from counterfoil.services.core import Caller, Core
 from counterfoil.services.imports.report import ImportOptions, Refusal, Report
 from counterfoil.services.imports.run import ImportService
 
+BATCH_ROWS_MIN = 100
 BATCH_ROWS_MAX = 100_000
 DECIMALS_MAX = 9
 _GC_THRESHOLD = 200_000
@@ -86,13 +87,12 @@ def bring_in(given: dict[str, str | None], wanted: Wanted) -> int:
 
 
 def _check(options: ImportOptions) -> None:
-    for name, value, high in (
-        ("batch_rows", options.batch_rows, BATCH_ROWS_MAX),
-        ("decimals", options.decimals, DECIMALS_MAX),
+    for name, value, low, high in (
+        ("batch-rows", options.batch_rows, BATCH_ROWS_MIN, BATCH_ROWS_MAX),
+        ("decimals", options.decimals, 0, DECIMALS_MAX),
     ):
-        low = 1 if name == "batch_rows" else 0
         if not low <= value <= high:
-            raise InvalidInput("invalid_option", f"{name} must lie between {low} and {high}", field=name, value=value)
+            raise InvalidInput("invalid_option", f"--{name} must lie between {low} and {high}", field=name, value=value)
 
 
 @contextmanager

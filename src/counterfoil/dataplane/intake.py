@@ -123,7 +123,7 @@ class _Lines:
         if raw and self.offset == 0:
             raw = self._without_mark(raw)
         self.offset += len(raw)
-        self.line += 1
+        self.line += 1 if raw else 0
         if not raw.isascii() or b"\0" in raw:
             self.plain = False
         return raw

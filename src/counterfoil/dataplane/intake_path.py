@@ -182,9 +182,12 @@ class _Backwards:
         """As `Intake.blocks`."""
         places = [self._start, *(block.after for block in self._first.blocks(rows))]
         self._end = places[-1].offset
-        for place in reversed(places[:-1]):
+        # The last block may be a single row, and of one row nobody can tell which way the file runs: it joins the next.
+        begins = places[:-2] or places[:-1]
+        for place in reversed(begins):
             self._source.seek(place.offset)
-            block = next(self._intake(place, self._header).blocks(rows), None)
+            wanted = rows * 2 if place == begins[-1] else rows
+            block = next(self._intake(place, self._header).blocks(wanted), None)
             if block is None:
                 raise InvalidInput("file_changed", "The file changed while it was read")
             self._at = place.offset

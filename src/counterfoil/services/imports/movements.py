@@ -95,7 +95,7 @@ class MovementImporter:
         self._cards: dict[str, ImportedCard] = {}
         self._broken: dict[str, int] = {}
         self._seq = -1
-        self._looked = False
+        self._earlier: list[int] | None = []
 
     def read(self, block: Block) -> Read:
         bad: dict[int, str] = {}
@@ -106,9 +106,7 @@ class MovementImporter:
         balances = self._amounts("balance", block, kinds, bad)
         moments = _cells("created_at", block, bad, lambda name, value: cells.instant(name, value, native=block.native),
                           needed=True)  # fmt: skip
-        if not self._looked:
-            self._looked = True
-            _check_direction([moment for moment in moments if moment is not None])
+        self._look_at_direction(moments)
         texts = [
             _texts(name, block, bad, length_max)
             for name, length_max in (
@@ -121,6 +119,15 @@ class MovementImporter:
         campaigns = _texts("campaign_id", block, bad, cells.ID_LENGTH_MAX)
         customers = _texts("customer_id", block, bad, cells.ID_LENGTH_MAX)
         return Read(block, ids, contents, campaigns, customers, bad)
+
+    def _look_at_direction(self, moments: Sequence[int | None]) -> None:
+        """Once there are two different times, the file must not run backwards."""
+        if self._earlier is None:
+            return
+        self._earlier = [*self._earlier[-1:], *(moment for moment in moments if moment is not None)]
+        _check_direction(self._earlier)
+        if len(set(self._earlier)) > 1:
+            self._earlier = None
 
     def _amounts(self, name: str, block: Block, kinds: Sequence[Any], bad: dict[int, str]) -> Sequence[Any]:
         decimals = self._options.decimals
