@@ -1,6 +1,6 @@
 """Movements of a loyalty programme's cards as Altcraft shows transactions.
 
-Names and order: Altcraft, Transactions list (facts/altcraft 7); what its pages leave open, decision 0010: the words of
+Names and order: Altcraft, Transactions list (facts/altcraft 7); what its pages leave open, decision 0016: the words of
 transaction_type, signed amounts, and what of a movement's details the columns behind them hold.
 """
 

@@ -1,7 +1,7 @@
 """Postings: points that a caller accrues or redeems by a call of its own, at once, for a time, or from a day on.
 
 Source: Altcraft, Accrue points, Redeem points, Commit, Rollback and Cancel transaction (facts/altcraft 8); what those
-pages leave open, decision 0010. A temporary redemption takes its points at once, so that nobody else can spend them, and
+pages leave open, decision 0016. A temporary redemption takes its points at once, so that nobody else can spend them, and
 gives them back when it is undone; a temporary accrual, like one for later, is a promise until it is committed.
 """
 

@@ -2,7 +2,7 @@
 
 The batches of one chain see one snapshot: `next_from_id` names the movement that comes next and the snapshot it was
 counted in (`ids.cursor_uuid`), so a chain is a walk through rows that cannot change, and joined it is one export of the
-whole period. Decision 0009 says why, and how `from_id` is read.
+whole period. Decision 0015 says why, and how `from_id` is read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One call: who makes it, and with which parameters.
 
 The token comes in `Authorization: Bearer`, in the body as `token`, or (discouraged, since URLs are logged) in the query;
-sent in several places it must be the same one (decision 0010).
+sent in several places it must be the same one (decision 0016).
 """
 
 from __future__ import annotations
