@@ -30,7 +30,7 @@ Measured on ext4 (2 GB): writes of 4 MiB are no faster than those of 1 MiB, and 
 """
 
 _FILE_MODE = 0o640
-_FOLDER_TRIES = 16
+_FOLDER_TRIES = 1000
 _TOKEN_LENGTH = 12
 _LINK_UNFIT = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
