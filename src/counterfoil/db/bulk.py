@@ -20,10 +20,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from counterfoil.db.schema import buckets, campaigns, customers, metadata, movements, orders, vouchers
+from counterfoil.db.schema import buckets, campaigns, metadata, movements, vouchers
 from counterfoil.domain.buckets import Bucket
 from counterfoil.domain.cards import CardKind
-from counterfoil.domain.orders import COUNTED
 
 Values = Sequence[Any]
 
@@ -290,36 +289,6 @@ def count_vouchers(connection: Connection, more: Mapping[str, int], project_id: 
         .values(vouchers_count=campaigns.c.vouchers_count + sa.bindparam("b_more"))
     )
     rows = [{"b_project": project_id, "b_id": campaign_id, "b_more": count} for campaign_id, count in more.items()]
-    if rows:
-        connection.execute(statement, rows)
-
-
-def add_orders(connection: Connection, project_id: int, sums: Mapping[str, tuple[int, int]]) -> None:
-    """Add (amount, orders) to the sums of customers, by id, and bring their last order up to date.
-
-    The orders must be there already. When they were last updated does not change: what came in is of the past.
-    """
-    mine = orders.alias("mine")
-    counted = sa.and_(
-        mine.c.project_id == customers.c.project_id, mine.c.customer_id == customers.c.id, mine.c.status.in_(COUNTED)
-    )
-    newest = (mine.c.created_at.desc(), mine.c.id.desc())
-    last_amount = sa.select(sa.func.coalesce(mine.c.total_amount, 0)).where(counted).order_by(*newest).limit(1)
-    last_date = sa.select(mine.c.created_at).where(counted).order_by(*newest).limit(1)
-    statement = (
-        customers.update()
-        .where(customers.c.project_id == sa.bindparam("b_project"), customers.c.id == sa.bindparam("b_id"))
-        .values(
-            orders_total_amount=customers.c.orders_total_amount + sa.bindparam("b_amount"),
-            orders_total_count=customers.c.orders_total_count + sa.bindparam("b_count"),
-            orders_last_order_amount=last_amount.scalar_subquery(),
-            orders_last_order_date=last_date.scalar_subquery(),
-        )
-    )
-    rows = [
-        {"b_project": project_id, "b_id": customer_id, "b_amount": amount, "b_count": count}
-        for customer_id, (amount, count) in sums.items()
-    ]
     if rows:
         connection.execute(statement, rows)
 

@@ -14,6 +14,7 @@ must always agree. What a customer holds now is not kept here: db.customers sums
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -92,6 +93,47 @@ _changed = (
     )
     .returning(customers.c.orders_total_amount)
 )
+
+# Many orders more of the past: nothing is said of when the customer was last changed.
+_brought = sa.bindparam("b_amount", type_=sa.BigInteger)
+_many_more = (
+    customers.update()
+    .where(_customer)
+    .values(
+        orders_total_amount=customers.c.orders_total_amount + _brought,
+        orders_total_count=_sums["orders_total_count"],
+        orders_last_order_amount=sa.case((_later, _won), else_=customers.c.orders_last_order_amount),
+        orders_last_order_date=sa.case((_later, _at), else_=customers.c.orders_last_order_date),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersBrought:
+    """Counted orders that came in for a customer: their number and sum, and the last one's instant (ms) and amount."""
+
+    count: int
+    amount: int
+    last_at: int
+    last_amount: int
+
+    def with_order(self, amount: int, at: int) -> OrdersBrought:
+        """One order more; of two at the same instant the dearer one is the last."""
+        last_at, last_amount = max((self.last_at, self.last_amount), (at, amount))
+        return OrdersBrought(self.count + 1, self.amount + amount, last_at, last_amount)
+
+
+def orders_brought(connection: Connection, project_id: int, brought: Mapping[str, OrdersBrought]) -> None:
+    """Count new orders for customers, by id. The caller has seen to it that the sums stay within SUM_MAX."""
+    rows = [
+        {
+            "b_project": project_id, "b_customer": customer_id, "b_amount": orders.amount, "b_more": orders.count,
+            "b_at": orders.last_at, "b_won": orders.last_amount,
+        }
+        for customer_id, orders in brought.items()
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_many_more, rows)
 
 
 def redeemed(unit: Unit, customer_id: str | None, *, succeeded: bool, credits: int = 0, points: int = 0) -> None:

@@ -18,6 +18,9 @@ from counterfoil.services.imports.report import Cells, ImportOptions, Item, Outc
 from counterfoil.services.imports.rows import Once, difference
 
 _encode = msgspec.json.Encoder().encode
+# What an empty cell says nothing of, and what changes without anything else having changed.
+_IF_SAID = ("id", "created_at")
+_UNCOMPARED = (*_IF_SAID, "updated_at")
 _COLUMNS = ("id", "source_id", *PROFILE, "metadata", "created_at", "updated_at")
 _SUMS = (*summaries.REDEMPTION_COLUMNS, *summaries.ORDER_COLUMNS[:3], "loyalty_referred_customers")
 """What a customer starts with at 0."""
@@ -82,7 +85,7 @@ def _reason(stored: Any, named: Any, said: dict[str, Any]) -> str | None:
         return None if named is None else f"customer {named.id} has this source_id already"
     if stored.deleted_at is not None:
         return "a customer with this id was here and was removed"
-    content = {name: value for name, value in said.items() if name != "updated_at" and (name != "created_at" or value)}
+    content = {name: value for name, value in said.items() if name not in _UNCOMPARED or (name in _IF_SAID and value)}
     return difference(stored._mapping, content, "the customer")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +11,10 @@ from sqlalchemy.engine import Connection
 from counterfoil.dataplane.intake import Block
 from counterfoil.db import bulk
 from counterfoil.db.schema import customers, orders
+from counterfoil.db.summaries import OrdersBrought, orders_brought
 from counterfoil.db.unit import Unit
 from counterfoil.domain import cells
-from counterfoil.domain.money import AMOUNT_MAX
+from counterfoil.domain.money import SUM_MAX
 from counterfoil.domain.orders import COUNTED, STATUSES, spent
 from counterfoil.errors import InvalidInput
 from counterfoil.ids import random_id
@@ -22,6 +22,9 @@ from counterfoil.services.imports.report import Cells, ImportOptions, Item, Outc
 from counterfoil.services.imports.rows import Once, difference
 
 _encode = msgspec.json.Encoder().encode
+# What an empty cell says nothing of, and what changes without anything else having changed.
+_IF_SAID = ("id", "created_at")
+_UNCOMPARED = (*_IF_SAID, "updated_at")
 _AMOUNTS = ("amount", "discount_amount", "items_discount_amount", "total_discount_amount", "total_amount")
 _IDS = ("id", "source_id", "customer_id", "referrer_id")
 _COLUMNS = (
@@ -80,14 +83,14 @@ class OrderImporter:
         sources = [item.value["source_id"] for item in items if item.value.get("source_id")]
         by_source = bulk.rows_by(connection, orders, unit.project_id, "source_id", sources, _COLUMNS)
         people = _people(connection, unit.project_id, items)
-        sums: defaultdict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+        sums: dict[str, OrdersBrought] = {}
         rows: list[tuple[Any, ...]] = []
         known = 0
         for item in items:
             named = by_source.get(item.value.get("source_id"))
             stored = by_id.get(item.value["id"]) if item.value.get("id") else named
             reason = _reason(stored, named, item.value) or _missing(people, stored, item.value)
-            reason = reason or _add(sums, people, stored, item.value)
+            reason = reason or _add(sums, people, stored, item.value, unit.now_ms)
             if reason is not None:
                 once.refuse(item, reason)
             elif stored is not None:
@@ -95,7 +98,7 @@ class OrderImporter:
             else:
                 rows.append(_row(unit, item.value))
         bulk.insert_rows(connection, orders, ("project_id", *_COLUMNS, "accrued"), rows)
-        bulk.add_orders(connection, unit.project_id, sums)
+        orders_brought(connection, unit.project_id, sums)
         return Outcome(len(rows), once.known + known, once.sorted)
 
     def committed(self, outcome: Outcome) -> None:
@@ -111,7 +114,7 @@ def _people(connection: Connection, project_id: int, items: list[Item]) -> Mappi
 def _reason(stored: Any, named: Any, said: Mapping[str, Any]) -> str | None:
     if stored is None:
         return None if named is None else f"order {named.id} has this source_id already"
-    content = {name: value for name, value in said.items() if name != "updated_at" and (name != "created_at" or value)}
+    content = {name: value for name, value in said.items() if name not in _UNCOMPARED or (name in _IF_SAID and value)}
     return difference(stored._mapping, content, "the order")
 
 
@@ -123,7 +126,7 @@ def _missing(people: Mapping[str, Any], stored: Any, said: Mapping[str, Any]) ->
 
 
 def _add(
-    sums: defaultdict[str, tuple[int, int]], people: Mapping[str, Any], stored: Any, said: Mapping[str, Any]
+    sums: dict[str, OrdersBrought], people: Mapping[str, Any], stored: Any, said: Mapping[str, Any], now_ms: int
 ) -> str | None:
     """Count a new order for its customer, or say why the customer's sum cannot hold it."""
     customer_id = said.get("customer_id")
@@ -131,11 +134,14 @@ def _add(
         return None
     order = {"customer_id": customer_id, "status": said["status"], "total_amount": said.get("total_amount")}
     amount, count = spent(order, customer_id)
-    before, orders_before = sums[customer_id]
-    if people[customer_id].orders_total_amount + before + amount > AMOUNT_MAX:
-        return f"the orders of customer {customer_id} add up to more than {AMOUNT_MAX}"
-    if count:
-        sums[customer_id] = before + amount, orders_before + count
+    if not count:
+        return None
+    at = said.get("created_at") or now_ms
+    before = sums.get(customer_id)
+    brought = OrdersBrought(1, amount, at, amount) if before is None else before.with_order(amount, at)
+    if people[customer_id].orders_total_amount + brought.amount > SUM_MAX:
+        return f"the orders of customer {customer_id} add up to more than {SUM_MAX}"
+    sums[customer_id] = brought
     return None
 
 
