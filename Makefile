@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links pyproject.toml --extra spark --extra demo --group dev --group lock
-ENCODER := $(wildcard src/counterfoil/dataplane/_csv*.[ch])
+C_SOURCES := $(wildcard src/counterfoil/dataplane/_*.[ch])
 NODE := tests/clients/node
 
 .PHONY: help setup demo test quick serve bench check fmt lock clean fuzz
@@ -60,7 +60,7 @@ lock: .venv/bin/uv ## Compile both locks anew to the newest versions pyproject.t
 	@echo "lock: requirements.lock and requirements-bench.lock written"
 
 clean: ## Remove what setup, tests and builds left behind
-	@rm -rf .venv build dist src/*.egg-info src/counterfoil/dataplane/_csv*.so $(NODE)/node_modules
+	@rm -rf .venv build dist src/*.egg-info src/counterfoil/dataplane/_*.so $(NODE)/node_modules
 	@rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .schemathesis spark-warehouse
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -80,12 +80,12 @@ clean: ## Remove what setup, tests and builds left behind
 		|| $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-.venv/.package: .venv/.packages pyproject.toml setup.py $(ENCODER) | .venv/.compiler
+.venv/.package: .venv/.packages pyproject.toml setup.py $(C_SOURCES) | .venv/.compiler
 	@echo "setup: installing counterfoil, building its encoder"
-	@rm -f src/counterfoil/dataplane/_csv*.so
+	@rm -f src/counterfoil/dataplane/_*.so
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable . \
 		|| $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -c "import counterfoil.dataplane._csv" 2>/dev/null || printf '%s\n' \
+	@$(BIN)/python -c "import counterfoil.dataplane._csv, counterfoil.dataplane._chain" 2>/dev/null || printf '%s\n' \
 		"setup: the C encoder is not built; exports use the Python one and are slower." \
 		"       To see why: $(BIN)/python setup.py build_ext --inplace"
 	@touch $@

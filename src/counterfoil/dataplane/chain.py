@@ -12,47 +12,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from counterfoil.dataplane.fingerprint import Fingerprints, UInt64s
+from counterfoil.dataplane.gather import gatherer
 from counterfoil.dataplane.rows import Rows
+from counterfoil.dataplane.runs import RUN, SHARES, Int64s, Links, Runs, merge_runs, runs_of, share_of
 
-RUN_FIELDS = [
-    ("card", "<u8"),
-    ("seq_from", "<i8"),
-    ("seq_to", "<i8"),
-    ("opening", "<i8"),
-    ("closing", "<i8"),
-    ("block_from", "<i4"),
-    ("block_to", "<i4"),
-    ("shuffled", "?"),
-    ("tangled", "?"),
-]
-RUN = np.dtype(RUN_FIELDS, align=True)
-"""A run: its card's fingerprint, the seq of its first and last movement in posting order, the balance before and after
-it, and the blocks of the file those two stand in. shuffled: the file's order of the card is not the posting order
-(back-dated movements). tangled: another run of the card lies inside this one's seq range, so whether it follows is not
-known without the rows."""
-
-Runs = npt.NDArray[np.void]
-Int64s = npt.NDArray[np.int64]
-_Bools = npt.NDArray[np.bool_]
-
-BLOCK_ROWS = 1 << 20
-"""Rows are sorted by card in blocks of about so many: the larger, the fewer runs come of them."""
-
-_BLOCKS_PER_PART = 1 << 11
-_SHARES = 64
-_SHARE_SHIFT = np.uint64(64 - 6)
+_PLACES_PER_PART = 1 << 40
 _SUSPECTS_AT_ONCE = 100_000
-_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(slots=True)
@@ -70,70 +42,37 @@ class ChainTotals:
     suspects: UInt64s = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """What the chain needs of rows: one element a row."""
-
-    card: UInt64s
-    seq: Int64s
-    before: Int64s
-    after: Int64s
-
-    @staticmethod
-    def of(rows: Rows, fingerprints: Fingerprints) -> _Columns:
-        """The columns of rows, in file order."""
-        card = fingerprints.of(rows.column("voucher_id"))
-        seq, after, amount = (int64s(rows.column(name)) for name in ("seq", "balance", "amount"))
-        before = after - amount
-        if rows.reverse:
-            return _Columns(card[::-1], seq[::-1], before[::-1], after[::-1])
-        return _Columns(card, seq, before, after)
-
-    @staticmethod
-    def joined(parts: list[_Columns]) -> _Columns:
-        """One after the other."""
-        return _Columns(
-            np.concatenate([each.card for each in parts]),
-            np.concatenate([each.seq for each in parts]),
-            np.concatenate([each.before for each in parts]),
-            np.concatenate([each.after for each in parts]),
-        )
-
-
 class Chain:
-    """Gathers runs. descending: the file's order. runs_max: how many runs are held in memory, 56 bytes each."""
+    """Gathers runs. descending: the file's order. runs_max: how many runs are held in memory, 64 bytes each."""
 
     def __init__(self, *, descending: bool, runs_max: int = 8_000_000, scratch: Path | None = None) -> None:
         self._descending = descending
         self._runs_max = runs_max
         self._scratch = scratch
         self._fingerprints = Fingerprints()
-        self._waiting: list[_Columns] = []
-        self._waiting_rows = 0
-        self._shares: list[list[Runs]] = [[] for _ in range(_SHARES)]
+        self._gatherer = gatherer(descending=descending)
+        self._shares: list[list[Runs]] = [[] for _ in range(SHARES)]
         self._held = 0
         self._merged = 0
-        self._block = 0
+        self._place = 0
         self._folder: Path | None = None
-        self._aside: ThreadPoolExecutor | None = None
-        self._sorted: Future[Runs] | None = None
 
     def start_part(self, no: int) -> None:
         """What is added from here on stands in part `no` of the file."""
         self._flush()
-        self._block = no * _BLOCKS_PER_PART
+        self._place = no * _PLACES_PER_PART
 
     def add(self, rows: Rows) -> None:
         """Take in rows of the file (with MOVEMENT_COLUMNS), in file order."""
         if len(rows):
-            self._waiting.append(_Columns.of(rows, self._fingerprints))
-            self._waiting_rows += len(rows)
-            if self._waiting_rows >= BLOCK_ROWS:
-                self._sort_aside()
+            links = Links.of(rows, self._fingerprints, self._place)
+            self._place += len(rows)
+            if self._gatherer.add(links):
+                self._flush()
 
     def add_runs(self, runs: Runs) -> None:
         """Take in runs that were gathered elsewhere, in the order `runs` gave them."""
-        bounds = np.searchsorted(_share_of(runs["card"]), np.arange(_SHARES + 1))
+        bounds = np.searchsorted(share_of(runs["card"]), np.arange(SHARES + 1))
         for share, start, end in zip(self._shares, bounds[:-1], bounds[1:], strict=True):
             if start < end:
                 share.append(runs[start:end])
@@ -148,7 +87,6 @@ class Chain:
         self._flush()
         assert self._folder is None, "runs went to scratch files; ask for totals"
         self._compact()
-        self.close()
         held = [runs for share in self._shares for runs in share]
         return np.concatenate(held) if held else np.empty(0, RUN)
 
@@ -169,34 +107,13 @@ class Chain:
         return totals
 
     def close(self) -> None:
-        """Remove the scratch files and end the thread, if any."""
-        if self._aside is not None:
-            self._aside.shutdown()
-            self._aside = None
+        """Remove the scratch files, if any."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _sort_aside(self) -> None:
-        """Let another thread sort the block, while the caller goes on to encode the rows; one block at a time."""
-        self._collect()
-        self._aside = self._aside or ThreadPoolExecutor(1, thread_name_prefix="counterfoil-chain")
-        self._sorted = self._aside.submit(self._runs_of_block, self._waiting, self._block)
-        self._waiting, self._waiting_rows, self._block = [], 0, self._block + 1
-
-    def _collect(self) -> None:
-        if self._sorted is not None:
-            self.add_runs(self._sorted.result())
-            self._sorted = None
-
     def _flush(self) -> None:
-        self._collect()
-        if self._waiting:
-            self.add_runs(self._runs_of_block(self._waiting, self._block))
-            self._waiting, self._waiting_rows, self._block = [], 0, self._block + 1
-
-    def _runs_of_block(self, columns: list[_Columns], block: int) -> Runs:
-        return runs_of(_Columns.joined(columns), block, descending=self._descending)
+        self.add_runs(self._gatherer.take())
 
     def _compact(self) -> None:
         for share in self._shares:
@@ -217,40 +134,6 @@ class Chain:
         self._held = self._merged = 0
 
 
-def runs_of(columns: _Columns, block: int, *, descending: bool) -> Runs:
-    """The runs in one block of the file, exact as far as the block knows: within it, posting order is known."""
-    order = _by_card_then_seq(columns.card, columns.seq)
-    card, seq = columns.card[order], columns.seq[order]
-    before, after = columns.before[order], columns.after[order]
-    same = card[1:] == card[:-1]
-    starts, ends = _stretches(same & (seq[1:] > seq[:-1]) & (before[1:] == after[:-1]), len(card))
-    runs = np.empty(len(starts), RUN)
-    runs["card"] = card[starts]
-    runs["seq_from"], runs["seq_to"] = seq[starts], seq[ends]
-    runs["opening"], runs["closing"] = before[starts], after[ends]
-    runs["block_from"] = runs["block_to"] = block
-    runs["shuffled"] = _any(_back(order[:-1], order[1:], descending) & same, starts)
-    runs["tangled"] = False
-    return runs
-
-
-def merge_runs(runs: Runs, *, descending: bool) -> Runs:
-    """Join runs that follow one another; mark those that lie over one another. Sorted by card, then seq."""
-    if len(runs) == 0:
-        return runs
-    runs = runs[_by_card_then_seq(runs["card"], runs["seq_from"])]
-    same = runs["card"][1:] == runs["card"][:-1]
-    over = same & (runs["seq_from"][1:] <= runs["seq_to"][:-1])
-    starts, ends = _stretches(same & ~over & (runs["opening"][1:] == runs["closing"][:-1]), len(runs))
-    back = same & _back(runs["block_to"][:-1], runs["block_from"][1:], descending)
-    merged = runs[starts]
-    for name in ("seq_to", "closing", "block_to"):
-        merged[name] = runs[name][ends]
-    merged["shuffled"] = np.logical_or.reduceat(runs["shuffled"], starts) | _any(back, starts)
-    merged["tangled"] = np.logical_or.reduceat(runs["tangled"], starts) | _any(over, starts)
-    return merged
-
-
 def settle(totals: ChainTotals, scan: Iterable[Iterable[Rows]], *, descending: bool) -> None:
     """Look at the suspects again, by id and with every row at hand, and add them to the totals.
 
@@ -266,77 +149,25 @@ def settle(totals: ChainTotals, scan: Iterable[Iterable[Rows]], *, descending: b
 def _settle_some(totals: ChainTotals, wanted: UInt64s, rows: Iterable[Rows], *, descending: bool) -> None:
     fingerprints = Fingerprints()
     places: dict[str, int] = {}
-    found: list[_Columns] = []
+    place = 0
+    found: list[Links] = []
     for each in rows:
-        columns = _Columns.of(each, fingerprints)
-        chosen = np.flatnonzero(np.isin(columns.card, wanted))
+        links = Links.of(each, fingerprints, place)
+        place += len(each)
+        chosen = np.flatnonzero(np.isin(links.card, wanted))
         if len(chosen) == 0:
             continue
-        at = len(each) - 1 - chosen if each.reverse else chosen
-        ids = each.column("voucher_id").take(pa.array(at, pa.int64()))
+        ids = each.column("voucher_id").take(pa.array(chosen, pa.int64()))
         numbers = np.array([places.setdefault(str(card), len(places)) for card in ids], np.uint64)
-        found.append(_Columns(numbers, columns.seq[chosen], columns.before[chosen], columns.after[chosen]))
+        # Places need not be true here, only in order.
+        found.append(
+            replace(
+                links, card=numbers, seq=links.seq[chosen], amount=links.amount[chosen], balance=links.balance[chosen]
+            )
+        )
     if found:
         # A card's place among the suspects takes the fingerprint's part, so no two share one.
-        _count_exact(totals, runs_of(_Columns.joined(found), 0, descending=descending), list(places))
-
-
-def int64s(values: pa.Array[Any]) -> Int64s:
-    """The values of an integer or timestamp array as numpy sees them. Raises ValueError for nulls."""
-    if values.null_count:
-        raise ValueError("a column of the proof holds nulls")
-    return values.cast(pa.int64()).to_numpy(zero_copy_only=True)
-
-
-# -- arrays -----------------------------------------------------------------------------------------------------------
-
-
-def _by_card_then_seq(card: UInt64s, seq: Int64s) -> Int64s:
-    """Row numbers in the order (card, seq); cards in the order of their spread numbers.
-
-    The row's place in seq order goes into the low bits of the card's number, so one fast sort of plain numbers does
-    both; the few cards that differ in those low bits only are sorted apart afterwards.
-    """
-    count = len(card)
-    steps = np.diff(seq)
-    if (steps > 0).all():
-        by_seq = np.arange(count)
-    elif (steps < 0).all():
-        by_seq = np.arange(count)[::-1]
-    else:
-        by_seq = np.argsort(seq, kind="stable")
-    low = np.uint64((1 << count.bit_length()) - 1)
-    keys = (card[by_seq] * _SPREAD) & ~low | np.arange(count, dtype=np.uint64)
-    keys.sort()
-    order = by_seq[(keys & low).astype(np.int64)]
-    ordered = card[order]
-    mixed = ((keys[1:] ^ keys[:-1]) <= low) & (ordered[1:] != ordered[:-1])
-    for key in np.unique(keys[1:][mixed] | low).tolist():
-        start, end = np.searchsorted(keys, [key & ~int(low), key], side="left")
-        group = slice(int(start), int(end) + int(end < count and keys[end] == key))
-        order[group] = order[group][np.argsort(card[order[group]], kind="stable")]
-    return order
-
-
-def _share_of(card: UInt64s) -> UInt64s:
-    """Which share a card belongs to; runs sorted as `_by_card_then_seq` does lie share by share."""
-    return (card * _SPREAD) >> _SHARE_SHIFT
-
-
-def _stretches(follows: _Bools, count: int) -> tuple[Int64s, Int64s]:
-    """First and last row of each stretch, when each row but the first is said to follow the one before or not."""
-    starts = np.flatnonzero(np.concatenate(([True], ~follows)))
-    return starts, np.append(starts[1:], count) - 1
-
-
-def _any(of_rows: _Bools, starts: Int64s) -> _Bools:
-    """Whether any row of each stretch has the mark; a first row's mark is against the stretch before it."""
-    return np.logical_or.reduceat(np.concatenate(([False], of_rows)), starts)
-
-
-def _back(earlier: Int64s, later: Int64s, descending: bool) -> _Bools:
-    """Where the file shows two movements of posting order the other way round than it should."""
-    return earlier < later if descending else later < earlier
+        _count_exact(totals, runs_of(found, descending=descending), list(places))
 
 
 def _count(runs: Runs, totals: ChainTotals) -> UInt64s:

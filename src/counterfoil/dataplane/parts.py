@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow as pa
 from isal import isal_zlib
 
-from counterfoil.dataplane.chain import RUN, RUN_FIELDS, Chain, Runs
+from counterfoil.dataplane.chain import Chain
 from counterfoil.dataplane.encoder import Encoder, EncoderFactory
 from counterfoil.dataplane.presentation import presenting
 from counterfoil.dataplane.rows import MOVEMENT_COLUMNS, Rows, RowSource
+from counterfoil.dataplane.runs import RUN, RUN_FIELDS, Runs
 from counterfoil.dataplane.sink import Sink
 from counterfoil.dataplane.stop import StopFlag
 from counterfoil.dataplane.tally import Tally, Totals, whole_columns

@@ -1,0 +1,301 @@
+/* The runs of cards, gathered row by row in a hash table: the fast twin of BlockGatherer in gather.py, which says what a
+ * run is. Also the fingerprints of texts, the twin of fingerprint.py. Neither needs the GIL. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ODD 0x9E3779B97F4A7C15u
+#define SLOTS_MIN 4096
+#define ROWS_AT_ONCE 4096
+#define AHEAD 16 /* rows whose slots are fetched before they are looked into: the table is larger than the cache */
+
+/* As RUN in runs.py has it, and one byte more of what would be padding there. */
+typedef struct {
+    uint64_t card;
+    int64_t seq_from, seq_to, opening, closing, place_from, place_to;
+    uint8_t shuffled, tangled, used, padding[5];
+} Run;
+
+typedef struct {
+    PyObject_HEAD
+    Run *slots;
+    uint64_t mask; /* number of slots - 1, a power of two less one */
+    uint64_t used;
+    Run *aside; /* runs that could not be joined to the one in the table */
+    uint64_t aside_count, aside_room;
+    int descending;
+    int busy;
+} Table;
+
+/* ---- Fingerprints ------------------------------------------------------------------------------------------------ */
+
+static inline uint64_t fingerprint_of(const uint8_t *text, uint64_t size, const uint8_t *end) {
+    uint64_t number = size, word;
+    for (; size >= 8; text += 8, size -= 8) {
+        memcpy(&word, text, 8);
+        number = (number ^ word) * ODD;
+        number ^= number >> 32;
+    }
+    if (size) {
+        word = 0;
+        if (end - text >= 8) {
+            memcpy(&word, text, 8);
+            word &= ((uint64_t)1 << (8 * size)) - 1;
+        } else {
+            memcpy(&word, text, size);
+        }
+        number = (number ^ word) * ODD;
+        number ^= number >> 32;
+    }
+    return number * ODD;
+}
+
+/* Returns 0 when an offset points outside the data. */
+static int fingerprint_all(const void *offsets, int wide, const uint8_t *data, uint64_t data_size, uint64_t count,
+                           uint64_t *out) {
+    const int32_t *narrow32 = (const int32_t *)offsets;
+    const int64_t *wide64 = (const int64_t *)offsets;
+    for (uint64_t i = 0; i < count; i++) {
+        int64_t start = wide ? wide64[i] : narrow32[i], stop = wide ? wide64[i + 1] : narrow32[i + 1];
+        if (start < 0 || stop < start || (uint64_t)stop > data_size) return 0;
+        out[i] = fingerprint_of(data + start, (uint64_t)(stop - start), data + data_size);
+    }
+    return 1;
+}
+
+static PyObject *fingerprints(PyObject *module, PyObject *args) {
+    Py_buffer offsets, data, out;
+    Py_ssize_t first, count;
+    int wide, sound = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*pny*w*", &offsets, &wide, &first, &data, &out)) return NULL;
+    count = out.len / 8;
+    Py_ssize_t width = wide ? 8 : 4;
+    if (first < 0 || (first + count + 1) * width > offsets.len) {
+        PyErr_SetString(PyExc_ValueError, "there are fewer offsets than numbers asked for");
+    } else {
+        const char *place = (const char *)offsets.buf + first * width;
+        Py_BEGIN_ALLOW_THREADS
+        sound = fingerprint_all(place, wide, (const uint8_t *)data.buf, (uint64_t)data.len, (uint64_t)count,
+                                (uint64_t *)out.buf);
+        Py_END_ALLOW_THREADS
+        if (!sound) PyErr_SetString(PyExc_ValueError, "a text lies outside its data");
+    }
+    PyBuffer_Release(&offsets);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&out);
+    if (!sound) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- The table --------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t home_of(uint64_t card, uint64_t mask) {
+    uint64_t spread = card * ODD;
+    return (spread ^ (spread >> 29)) & mask;
+}
+
+static inline Run *slot_of(Run *slots, uint64_t mask, uint64_t card) {
+    uint64_t at = home_of(card, mask);
+    while (slots[at].used && slots[at].card != card) at = (at + 1) & mask;
+    return slots + at;
+}
+
+/* Makes room for `more` cards at no more than 3/5 full. Returns 0 when there is no memory. */
+static int make_room(Table *table, uint64_t more) {
+    uint64_t slots = table->mask + 1, wanted = table->slots ? slots : SLOTS_MIN;
+    while ((table->used + more) * 5 > wanted * 3) wanted *= 2;
+    if (table->slots && wanted == slots) return 1;
+    Run *larger = calloc(wanted, sizeof *larger);
+    if (!larger) return 0;
+    for (uint64_t i = 0; table->slots && i < slots; i++)
+        if (table->slots[i].used) *slot_of(larger, wanted - 1, table->slots[i].card) = table->slots[i];
+    free(table->slots);
+    table->slots = larger;
+    table->mask = wanted - 1;
+    return 1;
+}
+
+static int put_aside(Table *table, const Run *run) {
+    if (table->aside_count == table->aside_room) {
+        uint64_t room = table->aside_room ? 2 * table->aside_room : 256;
+        Run *larger = realloc(table->aside, room * sizeof *larger);
+        if (!larger) return 0;
+        table->aside = larger;
+        table->aside_room = room;
+    }
+    table->aside[table->aside_count++] = *run;
+    return 1;
+}
+
+/* Takes in one movement. What follows the card's run in posting order, or what it follows, is joined to it. */
+static int take_in(Table *table, uint64_t card, int64_t seq, int64_t before, int64_t after, int64_t place) {
+    Run *run = slot_of(table->slots, table->mask, card);
+    Run one = {card, seq, seq, before, after, place, place, 0, 0, 1, {0}};
+    if (!run->used) {
+        *run = one;
+        table->used++;
+    } else if (seq > run->seq_to && run->closing == before) {
+        run->shuffled |= (uint8_t)table->descending;
+        run->seq_to = seq;
+        run->closing = after;
+        run->place_to = place;
+    } else if (seq < run->seq_from && run->opening == after) {
+        run->shuffled |= (uint8_t)!table->descending;
+        run->seq_from = seq;
+        run->opening = before;
+        run->place_from = place;
+    } else if (seq >= run->seq_from && seq <= run->seq_to) {
+        return put_aside(table, &one); /* the run has gone over it: merging will see that they lie over one another */
+    } else {
+        if (!put_aside(table, run)) return 0;
+        *run = one; /* what comes next is nearer to this one */
+    }
+    return 1;
+}
+
+struct rows {
+    const uint64_t *card;
+    const int64_t *seq, *amount, *balance;
+    int64_t count, place;
+    int reverse;
+};
+
+static int take_all(Table *table, const struct rows *rows) {
+    for (int64_t done = 0; done < rows->count; done += ROWS_AT_ONCE) {
+        int64_t end = rows->count - done < ROWS_AT_ONCE ? rows->count : done + ROWS_AT_ONCE;
+        if (!make_room(table, (uint64_t)(end - done))) return 0;
+        for (int64_t k = done; k < end; k++) {
+            int64_t i = rows->reverse ? rows->count - 1 - k : k;
+            if (k + AHEAD < end) {
+                int64_t ahead = rows->reverse ? i - AHEAD : i + AHEAD;
+                __builtin_prefetch(table->slots + home_of(rows->card[ahead], table->mask), 1);
+            }
+            int64_t after = rows->balance[i];
+            int64_t before = (int64_t)((uint64_t)after - (uint64_t)rows->amount[i]);
+            if (!take_in(table, rows->card[i], rows->seq[i], before, after, rows->place + k)) return 0;
+        }
+    }
+    return 1;
+}
+
+static PyObject *Table_add(PyObject *self, PyObject *args) {
+    Table *table = (Table *)self;
+    Py_buffer card, seq, amount, balance;
+    int reverse, done = 0;
+    long long place;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*pL", &card, &seq, &amount, &balance, &reverse, &place)) return NULL;
+    if (seq.len != card.len || amount.len != card.len || balance.len != card.len || card.len % 8) {
+        PyErr_SetString(PyExc_ValueError, "the columns have different lengths");
+    } else if (table->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the table is in use by another thread");
+    } else {
+        struct rows rows = {card.buf, seq.buf, amount.buf, balance.buf, card.len / 8, place, reverse};
+        table->busy = 1;
+        Py_BEGIN_ALLOW_THREADS
+        done = take_all(table, &rows);
+        Py_END_ALLOW_THREADS
+        table->busy = 0;
+        if (!done) PyErr_NoMemory();
+    }
+    PyBuffer_Release(&card);
+    PyBuffer_Release(&seq);
+    PyBuffer_Release(&amount);
+    PyBuffer_Release(&balance);
+    if (!done) return NULL;
+    Py_RETURN_NONE;
+}
+
+static void clear(Table *table) {
+    free(table->slots);
+    free(table->aside);
+    table->slots = table->aside = NULL;
+    table->mask = table->used = table->aside_count = table->aside_room = 0;
+}
+
+static PyObject *Table_take(PyObject *self, PyObject *unused) {
+    Table *table = (Table *)self;
+    (void)unused;
+    if (table->busy) {
+        PyErr_SetString(PyExc_RuntimeError, "the table is in use by another thread");
+        return NULL;
+    }
+    uint64_t count = table->used + table->aside_count;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * sizeof(Run)));
+    if (!bytes) return NULL;
+    Run *out = (Run *)(void *)PyBytes_AsString(bytes);
+    for (uint64_t i = 0; table->slots && i <= table->mask; i++)
+        if (table->slots[i].used) {
+            *out = table->slots[i];
+            out++->used = 0;
+        }
+    for (uint64_t i = 0; i < table->aside_count; i++) {
+        *out = table->aside[i];
+        out++->used = 0;
+    }
+    clear(table);
+    return bytes;
+}
+
+static Py_ssize_t Table_length(PyObject *self) {
+    return (Py_ssize_t)(((Table *)self)->used + ((Table *)self)->aside_count);
+}
+
+static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"descending", NULL};
+    int descending;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "p", names, &descending)) return NULL;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Table *table = (Table *)allocate(type, 0);
+    if (table) table->descending = descending;
+    return (PyObject *)table;
+}
+
+static void Table_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    clear((Table *)self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF((PyObject *)type);
+}
+
+static PyMethodDef table_methods[] = {
+    {"add", Table_add, METH_VARARGS, "add(card, seq, amount, balance, reverse, place): take in rows, see _chain.pyi."},
+    {"take", Table_take, METH_NOARGS, "take() -> bytes: the runs gathered, and an empty table."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot table_slots[] = {
+    {Py_tp_doc, "Runs of cards, gathered row by row."},
+    {Py_tp_new, Table_new},
+    {Py_tp_dealloc, Table_dealloc},
+    {Py_tp_methods, table_methods},
+    {Py_sq_length, Table_length},
+    {0, NULL},
+};
+static PyType_Spec table_spec = {"counterfoil.dataplane._chain.Table", sizeof(Table), 0, Py_TPFLAGS_DEFAULT, table_slots};
+
+/* ---- The module -------------------------------------------------------------------------------------------------- */
+
+static int fill_module(PyObject *module) {
+    PyObject *type = PyType_FromModuleAndSpec(module, &table_spec, NULL);
+    if (!type) return -1;
+    int failed = PyModule_AddObjectRef(module, "Table", type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyMethodDef module_methods[] = {
+    {"fingerprints", fingerprints, METH_VARARGS,
+     "fingerprints(offsets, wide, first, data, out): the number of each text, see _chain.pyi."},
+    {NULL, NULL, 0, NULL},
+};
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, fill_module}, {0, NULL}};
+static struct PyModuleDef module_definition = {
+    PyModuleDef_HEAD_INIT, "_chain", "Runs of cards and fingerprints of texts, in C.", 0, module_methods, module_slots,
+    NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__chain(void) { return PyModuleDef_Init(&module_definition); }
