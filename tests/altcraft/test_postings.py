@@ -473,7 +473,8 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
 
 @pytest.fixture(scope="module")
 def wronged(system: System, app: Any) -> Account:
-    system.clock.set_ms(FakeClock.START_MS)  # type: ignore[attr-defined]
+    assert isinstance(system.clock, FakeClock)
+    system.clock.set_ms(FakeClock.START_MS)
     return Account(Shop(system, app, "wronged"))
 
 
