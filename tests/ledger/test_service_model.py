@@ -46,6 +46,7 @@ from counterfoil.services.redemptions import RedemptionAsked
 from counterfoil.services.rewards import RewardDraft
 from counterfoil.services.rollbacks import RollbackAsked
 from tests.fakes import FakeClock
+from tests.gate import IN_CI
 from tests.ledger.naive_card import NEVER, NaiveCard
 from tests.ledger.naive_shop import (
     MUG_PRICE,
@@ -438,8 +439,8 @@ class ShopMachine(RuleBasedStateMachine):
 def test_the_services_are_the_naive_shop(system: System, capsys: pytest.CaptureFixture[str]) -> None:
     ShopMachine.system = system
     steps.clear()
-    # A dozen shops while one works on the code, a hundred in the gate.
-    examples = 100 if hypothesis.settings.default.max_examples >= 200 else 12
+    # A dozen shops while one works on the code, more in the gate.
+    examples = 60 if IN_CI else 12
     run_state_machine_as_test(
         ShopMachine,
         settings=hypothesis.settings(max_examples=examples, stateful_step_count=40, deadline=None,
