@@ -16,10 +16,14 @@ import pytest
 import sqlalchemy as sa
 from defusedxml.ElementTree import fromstring
 
+from counterfoil.catalog.importables import importable
 from counterfoil.compose import System
+from counterfoil.dataplane.intake_path import open_file
 from counterfoil.dataplane.verify import verify
 from counterfoil.db.schema import counters, exports
 from counterfoil.ids import movement_uuid, seq_of_movement_uuid
+from counterfoil.services.imports.report import ImportOptions
+from counterfoil.services.imports.run import ImportService
 from tests.altcraft.shop import ALWAYS, API, EXPORT, STATUS, Shop, named, rows_of, seal, told, work
 from tests.fakes import FakeClock
 
@@ -353,6 +357,36 @@ def test_imported_opening_balances_stay_hidden(shop: Shop) -> None:
     assert [row["type"] for row in shop.movements()] == ["OPENING_BALANCE", "POINTS_REDEMPTION"]
     (row,) = shop.export(programme).rows
     assert (row["transaction_type"], row["balance_before"], row["balance_after"]) == ("redemption", "500", "480")
+
+
+def test_imported_movements_have_ids_of_their_own_too(system: System, shop: Shop, tmp_path: Path) -> None:
+    programme = shop.programme(scale=2)
+    shop.member(programme)
+    (card,) = shop.voucherify.get("/v1/vouchers").json()["vouchers"]
+    file = tmp_path / "past.csv"
+    rows = (
+        ("old-1", "POINTS_ADDITION", 5000, 5000, "2021-01-01T00:00:00.000Z", "till 7"),
+        ("old-2", "POINTS_REDEMPTION", -1250, 3750, "2021-01-01T00:00:00.000Z", ""),
+        ("old-3", "POINTS_REMOVAL", -50, 3700, "2020-12-31T23:59:59.999Z", "a, b"),
+        ("old-4", "POINTS_EXPIRATION", -3700, 0, "2022-01-01T00:00:00Z", ""),
+    )
+    lines = [
+        f'{name},{card["id"]},{kind},{amount},{balance},{at},"{said}"' for name, kind, amount, balance, at, said in rows
+    ]
+    file.write_text("id,voucher_id,type,amount,balance,created_at,reason\n" + "\n".join(lines) + "\n")
+    with open_file(file, importable("voucher_transactions")) as content:
+        ImportService(system.core).run(shop.caller, "voucher_transactions", content, ImportOptions(), lambda *_: None)
+    ledger = [row for row in shop.movements() if row["type"] != "OPENING_BALANCE"]
+    assert [row["id"] for row in ledger] == ["old-3", "old-1", "old-2", "old-4"]
+    batch = shop.export(programme)
+    assert batch.ids == [movement_uuid(shop.caller.project.key, row["seq"]) for row in ledger]
+    shown = [(row["amount"], row["balance_before"], row["balance_after"], row["description"]) for row in batch.rows]
+    assert shown == [
+        ("-0.50", "37.50", "37.00", "a, b"),
+        ("50.00", "0.00", "50.00", "till 7"),
+        ("-12.50", "50.00", "37.50", ""),
+        ("-37.00", "37.00", "0.00", ""),
+    ]
 
 
 def test_a_failed_task_says_why(system: System, shop: Shop) -> None:

@@ -10,55 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from counterfoil.compose import System, build_app
-from counterfoil.db.schema import movements, postings
+from counterfoil.db.schema import movements
 from counterfoil.ids import movement_uuid
+from tests.altcraft.account import ACCRUE, CANCEL, COMMIT, REDEEM, ROLL_BACK, Account
 from tests.altcraft.shop import API, Shop, named, opened
 from tests.fakes import FakeClock
 from tests.ledger.truth import ledger_faults
 
-ACCRUE, REDEEM = "loyalty/accrue_points", "loyalty/redeeme_points"
-COMMIT, ROLL_BACK, CANCEL = (f"loyalty/{name}_transaction" for name in ("commit", "rollback", "cancel"))
 DAY_MS = 86_400_000
-
-
-class Account:
-    """Ann's account in a programme with two decimal digits."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.shop = shop
-        self.programme = shop.programme(scale=2)
-        self.ann = shop.member(self.programme)
-        self.body = {**named(self.programme), **self.ann}
-
-    def accrue(self, amount: str = "100.50", **body: Any) -> dict[str, str]:
-        return self.shop.call(ACCRUE, **self.body, amount=amount, **body)["data"]
-
-    def redeem(self, amount: str = "40", **body: Any) -> dict[str, str]:
-        return self.shop.call(REDEEM, **self.body, amount=amount, **body)["data"]
-
-    def settle(self, path: str, **body: Any) -> dict[str, str]:
-        return self.shop.call(path, **body)["data"]
-
-    @property
-    def balances(self) -> tuple[str, str]:
-        """(active, total)"""
-        data = self.shop.call("loyalty/account/balance", **self.body)["data"]
-        return data["active_balance"], data["total_balance"]
-
-    @property
-    def held(self) -> int:
-        """How many postings are held."""
-        mine = (postings.c.project_id == self.shop.caller.project_id, postings.c.status == "HELD")
-        with self.shop.system.core.read() as connection:
-            return len(connection.execute(sa.select(postings.c.id).where(*mine)).all())
-
-    @property
-    def story(self) -> list[tuple[str, int]]:
-        """Type and amount of every movement."""
-        return [(row["type"], row["amount"]) for row in self.shop.movements()]
-
-    def uuid(self, seq: int) -> str:
-        return movement_uuid(self.shop.caller.project.key, seq)
 
 
 @pytest.fixture
@@ -433,68 +392,6 @@ def test_two_ids_of_one_transaction_are_taken_and_of_two_are_not(account: Accoun
         CANCEL, 400, "another transaction than", transaction_id=second["transaction_id"], transaction_eid="a"
     )
     assert account.settle(CANCEL, transaction_id=first["transaction_id"], transaction_eid="a")["balance"] == "2.00"
-
-
-# -- wrong ----------------------------------------------------------------------------------------------------------------
-
-WRONG: list[tuple[dict[str, Any], int, str]] = [
-    ({"amount": None}, 400, "amount: is required"),
-    ({"amount": "0"}, 400, "amount: must be more than 0"),
-    ({"amount": "-5"}, 400, "amount: must be more than 0"),
-    ({"amount": "1.005"}, 400, "at most 2 digits after the point"),
-    ({"amount": "1e3"}, 400, "Amount must be a decimal number"),
-    ({"amount": "1,5"}, 400, "Amount must be a decimal number"),
-    ({"amount": 1.5}, 400, "must be a string such as"),
-    ({"amount": True}, 400, "amount: must be a string"),
-    ({"amount": "9" * 30}, 400, "amount"),
-    ({"matching": None}, 400, "matching: is required"),
-    ({"matching": "name"}, 400, "matching: cannot be 'name' (allowed: email, phone, profile_id, custom)"),
-    ({"matching": "phone"}, 400, "phone: is required"),
-    ({"matching": "custom"}, 400, "field_name: is required"),
-    ({"matching": "custom", "field_name": "x"}, 400, "field_value: is required"),
-    ({"email": "nobody@example.com"}, 404, "There is no profile with email 'nobody@example.com'"),
-    ({"created_at": "2024-10-09T09:16:32.522Z"}, 400, "created_at: lies in the future"),
-    ({"created_at": "2024-10-09"}, 400, "created_at: must be an RFC 3339 date"),
-    ({"expiration_date": "2024-10-09T00:00:00Z"}, 400, "expiration_date: lies before"),
-    ({"activation_date": "2024-11-01T00:00:00Z", "expiration_date": "2024-10-31T23:59:59Z"}, 400, "lies before"),
-    ({"is_temp": "yes"}, 400, "is_temp: must be true or false"),
-    ({"is_temp": True, "temp_timeout_sec": 0}, 400, "temp_timeout_sec: must be from 1 to 2592000 seconds"),
-    ({"is_temp": True, "temp_timeout_sec": 2592001}, 400, "temp_timeout_sec: must be from 1"),
-    ({"temp_timeout_sec": 60}, 400, "temp_timeout_sec: belongs to is_temp"),
-    ({"promotion_id": "summer"}, 400, "promotion_id: must be an integer"),
-    ({"external_data": [1]}, 400, "external_data: must be an object"),
-    ({"external_data": {"a": "\u0000"}}, 400, "external_data: may be nested 8 deep"),
-    ({"external_data": {"a": "x" * 10_000}}, 400, "external_data: must have at most 10000"),
-    ({"transaction_eid": "x" * 501}, 400, "transaction_eid: must have at most 500 characters"),
-    ({"loyalty_program_id": 9}, 404, "no loyalty programme 9"),
-    ({"points_currency_eid": "moons"}, 404, "no points currency"),
-]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def wronged(system: System, app: Any) -> Account:
-    assert isinstance(system.clock, FakeClock)
-    system.clock.set_ms(FakeClock.START_MS)
-    return Account(Shop(system, app, "wronged"))
-
-
-@pytest.mark.parametrize(("change", "code", "words"), WRONG, ids=[f"{w[0]}"[:60] for w in WRONG])
-def test_a_wrong_posting_is_told_what_would_be_right_and_posts_nothing(
-    wronged: Account, clock: FakeClock, change: dict[str, Any], code: int, words: str
-) -> None:
-    body = {name: value for name, value in {**wronged.body, "amount": "5", **change}.items() if value is not None}
-    wronged.shop.refused(ACCRUE, code, words, **body)
-    assert wronged.story == []
-    with wronged.shop.system.core.read() as connection:
-        mine = postings.c.project_id == wronged.shop.caller.project_id
-        assert connection.execute(sa.select(postings.c.id).where(mine)).all() == []
-
-
-def test_nested_data_is_bounded(wronged: Account, clock: FakeClock) -> None:
-    deep: dict[str, Any] = {}
-    for _ in range(12):
-        deep = {"a": deep}
-    wronged.shop.refused(ACCRUE, 400, "nested 8 deep", **wronged.body, amount="1", external_data=deep)
 
 
 def test_a_card_that_is_switched_off_neither_gets_nor_gives(account: Account) -> None:

@@ -94,7 +94,8 @@ def test_titles_names_and_spellings_are_one() -> None:
         ("id\n", "missing_column", "The file has no column status"),
         ('"id\n', "invalid_file", "Line 1 is no CSV header"),
         (HEADER.encode("utf-16"), "wrong_encoding", "The file is UTF-16"),
-        (HEADER.encode("utf-16-be"), "unknown_column", "There is no column"),
+        (HEADER.encode("utf-16-be"), "invalid_file", "it must be UTF-8 without NUL characters"),
+        (b"id,status,\x89PNG\n", "invalid_file", "it must be UTF-8 without NUL characters"),
     ],
 )
 def test_headers_that_are_refused(content: bytes | str, code: str, words: str) -> None:

@@ -56,14 +56,12 @@ def bring_in(given: dict[str, str | None], wanted: Wanted) -> int:
     """Import the file into the project, which is made if there is none of that name; returns the exit status."""
     about = importable(wanted.object_name)
     _check(wanted.options)
-    # Rows are short-lived and hold no cycles; looking for some all the time costs a fifth of the run.
-    gc.freeze()
-    gc.set_threshold(_GC_THRESHOLD)
     settings = settings_table.load(given)
     log.configure("warning")
     clock = SystemClock()
     console = Console(stderr=True, highlight=False)
     with (
+        _rare_collections(),
         open_file(wanted.path, about, wanted.file_format, newest_first=wanted.newest_first) as file,
         _core(settings.database_url, clock) as core,
         _refusals(wanted.report) as refusals,
@@ -93,6 +91,19 @@ def _check(options: ImportOptions) -> None:
     ):
         if not low <= value <= high:
             raise InvalidInput("invalid_option", f"--{name} must lie between {low} and {high}", field=name, value=value)
+
+
+@contextmanager
+def _rare_collections() -> Generator[None]:
+    """Rows are short-lived and hold no cycles; looking for some all the time costs a fifth of the run."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def import_file(
         int, typer.Option(help="Digits after the point that money has in the file; 0: minor units")
     ] = 0,
     report: Annotated[Path | None, typer.Option(help="Write every refused row here, as JSON Lines")] = None,
-    batch_rows: Annotated[int, typer.Option(help="Rows in one transaction")] = 5_000,
+    batch_rows: Annotated[int, typer.Option(help="Rows in one transaction")] = 10_000,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first refused row")] = False,
     movements_follow: Annotated[
         bool, typer.Option("--movements-follow", help="Leave cards without balance: their movements come next")

@@ -1,11 +1,16 @@
 /* The runs of cards, gathered row by row in a hash table: the fast twin of BlockGatherer in gather.py, which says what a
  * run is. Also the fingerprints of texts, the twin of fingerprint.py. Neither needs the GIL. */
 #define PY_SSIZE_T_CLEAN
+#define _GNU_SOURCE
 #include <Python.h>
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #define ODD 0x9E3779B97F4A7C15u
 #define SLOTS_MIN 4096
@@ -104,12 +109,26 @@ static inline Run *slot_of(Run *slots, uint64_t mask, uint64_t card) {
     return slots + at;
 }
 
+/* Zeroed memory for so many slots. A large table is looked into at random, so it is asked for in huge pages. */
+static Run *new_slots(uint64_t count) {
+#if defined(MADV_HUGEPAGE)
+    size_t size = (size_t)(count * sizeof(Run)), huge = (size_t)1 << 21;
+    if (size >= huge) {
+        void *memory = NULL;
+        if (posix_memalign(&memory, huge, size)) return NULL;
+        madvise(memory, size, MADV_HUGEPAGE);
+        return (Run *)memset(memory, 0, size);
+    }
+#endif
+    return (Run *)calloc(count, sizeof(Run));
+}
+
 /* Makes room for `more` cards at no more than 3/5 full. Returns 0 when there is no memory. */
 static int make_room(Table *table, uint64_t more) {
     uint64_t slots = table->mask + 1, wanted = table->slots ? slots : SLOTS_MIN;
     while ((table->used + more) * 5 > wanted * 3) wanted *= 2;
     if (table->slots && wanted == slots) return 1;
-    Run *larger = calloc(wanted, sizeof *larger);
+    Run *larger = new_slots(wanted);
     if (!larger) return 0;
     for (uint64_t i = 0; table->slots && i < slots; i++)
         if (table->slots[i].used) *slot_of(larger, wanted - 1, table->slots[i].card) = table->slots[i];

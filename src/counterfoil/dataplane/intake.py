@@ -175,6 +175,8 @@ class CsvIntake:
             raise InvalidInput("invalid_file", f"Line 1 is no CSV header: {error}") from None
         if labels is None:
             raise InvalidInput("empty_file", "The file is empty; its first line must name the columns")
+        if not _is_storable("".join(labels)):
+            raise InvalidInput("invalid_file", "Line 1 is no CSV header: it must be UTF-8 without NUL characters")
         columns: list[ImportColumn] = []
         for label in labels:
             column = self._lookup(label)

@@ -11,7 +11,7 @@ from counterfoil.db.unit import Unit
 from counterfoil.errors import CounterfoilError
 
 SHOWN_MAX = 20
-BATCH_ROWS = 5_000
+BATCH_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
