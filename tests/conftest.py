@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import FakeClock
 
-pytest_plugins = ["tests.gate", "tests.services"]
+pytest_plugins = ["tests.gate", "tests.services", "tests.told"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,8 +114,8 @@ def check(database: Database, told: Told) -> tuple[int, int]:
     return count, len(told.done)
 
 
-def test_every_acknowledged_write_survives_being_killed(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    draw, told = random.Random(20), Told()
+def test_every_acknowledged_write_survives_being_killed(database: Database, told: Callable[[str], None]) -> None:
+    draw, heard = random.Random(20), Told()
     url = str(database.url)
     with subprocess.Popen(
         [sys.executable, "-m", "tests.ledger.killed_writer", url],
@@ -124,22 +124,21 @@ def test_every_acknowledged_write_survives_being_killed(database: Database, caps
         assert forge.stdin is not None
         assert forge.stdout is not None
         for kill in range(KILLS):
-            forge.stdin.write(f"go {max(told.begun, default=0) + 1} {' '.join(map(str, told.open))}\n")
+            forge.stdin.write(f"go {max(heard.begun, default=0) + 1} {' '.join(map(str, heard.open))}\n")
             word, pid = forge.stdout.readline().split()
             assert word == "up"
             lines = (line.strip() for line in forge.stdout)
-            heard = draw.choice((0, 0, 1, 3, 8, 20, 50, 90))
-            for _ in range(heard):
-                told.hear(next(lines))
+            lines_max = draw.choice((0, 0, 1, 3, 8, 20, 50, 90))
+            for _ in range(lines_max):
+                heard.hear(next(lines))
             os.kill(int(pid), signal.SIGKILL)
             for line in iter(lambda lines=lines: next(lines), "dead"):
-                told.hear(line)
+                heard.hear(line)
             if kill % 50 == 49:
-                check(database, told)
+                check(database, heard)
                 database.dispose()
         forge.stdin.close()
     assert forge.returncode == 0
-    count, done = check(database, told)
+    count, done = check(database, heard)
     assert done > KILLS
-    with capsys.disabled():
-        print(f"\n{KILLS} kills: {done} acknowledged writes, {count} movements, {len(told.open)} never told of")
+    told(f"{KILLS} kills at random moments: {done} acknowledged writes there once each, {count} movements recounted")

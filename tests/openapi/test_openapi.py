@@ -5,6 +5,8 @@ No answer may be a 5xx, and none may have a status that the document does not na
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import hypothesis
 import pytest
 import schemathesis
@@ -21,7 +23,7 @@ CHECKS = (not_a_server_error, status_code_conformance)
 
 
 def test_no_request_brings_an_answer_that_the_document_does_not_name(
-    tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+    tmp_path_factory: pytest.TempPathFactory, told: Callable[[str], None]
 ) -> None:
     system = build(settings_table.load({"home": str(tmp_path_factory.mktemp("openapi"))}, {}), FakeClock())
     keys = system.access.create_keys("shop")
@@ -47,7 +49,6 @@ def test_no_request_brings_an_answer_that_the_document_does_not_name(
         except Exception as error:  # noqa: BLE001 - every operation is to be looked at
             wrong[operation.label] = str(error)
     system.close()
-    with capsys.disabled():
-        print(f"\n{sent} requests to {len(list(schema.get_all_operations()))} operations")
+    told(f"{sent} requests to {len(list(schema.get_all_operations()))} operations of the OpenAPI document")
     assert not wrong, "\n\n".join(f"{label}\n{text}" for label, text in wrong.items())
     assert sent > 1000
