@@ -7,7 +7,14 @@ the same on the next try; transient ones may not be.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+def did_you_mean(value: str, allowed: Iterable[str]) -> str:
+    """` (did you mean X?)` when one of the allowed words is near what was said, else nothing."""
+    near = get_close_matches(value.lower(), list(allowed), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 class CounterfoilError(Exception):

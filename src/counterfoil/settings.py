@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from counterfoil.errors import InvalidInput
+from counterfoil.errors import InvalidInput, did_you_mean
 
 PREFIX = "COUNTERFOIL_"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting's description. kind: str, int, float or bool; low and high bound numbers."""
+    """One setting's description. kind: str, int, float or bool; low and high bound numbers. Projects have theirs in
+    `services.project_settings`, in the same words."""
 
     name: str
     kind: type
@@ -154,6 +155,7 @@ class Settings:
         return self.files or f"file://{self.home_path / 'files'}"
 
 
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _SECRET = frozenset({"s3_secret_key", "s3_access_key", "database", "aws_environment"})
 
 
@@ -168,7 +170,7 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         value = (given or {}).get(row.name)
         if value is None:
             value = environment.get(row.variable)
-        values[row.name] = row.default if value is None else _checked(row, value)
+        values[row.name] = row.default if value is None else checked(row, value, row.variable)
     settings = Settings(**values, aws_environment={k: v for k, v in environment.items() if k.startswith("AWS_")})
     if settings.executor == "spark" and not settings.spark_master:
         raise InvalidInput("invalid_setting", "The spark executor needs spark_master", field="spark_master", value="")
@@ -182,40 +184,31 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     return settings
 
 
-def _checked(row: Row, value: Any) -> Any:
+def checked(row: Row, value: Any, named: str) -> Any:
+    """The value as its row demands. named: what the message calls it. Raises InvalidInput with what is allowed."""
     parsed: Any = value
     if row.kind is bool and isinstance(value, str):
-        words = {
-            "1": True,
-            "true": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "false": False,
-            "no": False,
-            "off": False,
-        }
-        parsed = words.get(value.lower())
+        parsed = _WORDS.get(value.lower())
         if parsed is None:
-            raise _refused(row, value, tuple(words))
+            raise _refused(row, value, named, tuple(_WORDS))
     elif row.kind in (int, float):
         try:
             parsed = row.kind(value)
         except (TypeError, ValueError):
-            raise _refused(row, value, ()) from None
+            raise _refused(row, value, named, ()) from None
         if (row.low is not None and parsed < row.low) or (row.high is not None and parsed > row.high):
-            raise _refused(row, value, (f"{row.low} to {row.high}",))
+            raise _refused(row, value, named, (f"{row.low} to {row.high}",))
     if row.allowed is not None and parsed not in row.allowed:
-        raise _refused(row, value, row.allowed)
+        raise _refused(row, value, named, row.allowed)
     return parsed
 
 
-def _refused(row: Row, value: Any, allowed: tuple[str, ...]) -> InvalidInput:
+def _refused(row: Row, value: Any, named: str, allowed: tuple[str, ...]) -> InvalidInput:
     shown = "***" if row.name in _SECRET else value
     hint = f"; allowed: {', '.join(allowed)}" if allowed else f"; it must be {row.kind.__name__}"
     return InvalidInput(
         "invalid_setting",
-        f"{row.variable}={shown} is not valid{hint}",
+        f"{named}={shown} is not valid{hint}{did_you_mean(str(value), row.allowed or ())}",
         field=row.name,
         value=shown,
         allowed=allowed or None,

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.compose import System, build_app
-from counterfoil.db.projects import store_settings
 from counterfoil.db.schema import movements
 from counterfoil.ids import movement_uuid, read_cursor_uuid
 from tests.altcraft.shop import ALWAYS, EXPORT, Batch, Shop, named, opened, seal, work
@@ -207,9 +206,7 @@ def test_the_servers_batch_is_the_most_there_is(tmp_path: Path, clock: FakeClock
 def test_a_project_that_cuts_its_files_still_gets_a_batch_whole(system: System, shop: Shop, write: Any) -> None:
     programme = shop.programme()
     write(programme, ["2024-02-10T12:00:00Z"] * 5)
-    with system.database.write() as connection:
-        settings_of = {"exports": {"split_rows": 2, "header_style": "titles"}}
-        store_settings(connection, shop.caller.project_id, settings_of)
+    system.access.change_settings(shop.caller.project.name, {"split_rows": "2", "header_style": "titles"})
     task_id = shop.ask(programme)
     work(system)
     batch = shop.fetch(task_id)

@@ -19,6 +19,8 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(no_args_is_help=True, help="Credentials for HTTP clients.")
 app.add_typer(keys_app, name="keys")
+projects_app = typer.Typer(no_args_is_help=True, help="Projects (the tenants) and their settings.")
+app.add_typer(projects_app, name="projects")
 
 Home = Annotated[str | None, typer.Option("--home", help="Folder of database, files and keys [env: COUNTERFOIL_HOME]")]
 DatabaseUrl = Annotated[
@@ -81,6 +83,39 @@ def keys_create(
     from counterfoil.cli import keys  # noqa: PLC0415  keeps --help quick
 
     keys.create({"home": home, "database": database}, project, app_id, app_token, scopes)
+
+
+@projects_app.command("list")
+def projects_list(home: Home = None, database: DatabaseUrl = None) -> None:
+    """Print every project with what it has set."""
+    from counterfoil.cli import projects  # noqa: PLC0415  keeps --help quick
+
+    projects.list_projects({"home": home, "database": database})
+
+
+@projects_app.command("show")
+def projects_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The project's name")],
+    home: Home = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Print a project's settings, with what is allowed and what each is for."""
+    from counterfoil.cli import projects  # noqa: PLC0415  keeps --help quick
+
+    projects.show({"home": home, "database": database}, name)
+
+
+@projects_app.command("set")
+def projects_set(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The project's name")],
+    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="Such as split_rows=1000000")],
+    home: Home = None,
+    database: DatabaseUrl = None,
+) -> None:
+    """Set a project's defaults for exports (KEY= unsets one); a request that says otherwise goes first."""
+    from counterfoil.cli import projects  # noqa: PLC0415  keeps --help quick
+
+    projects.change({"home": home, "database": database}, name, assignments)
 
 
 @app.command()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
@@ -12,8 +12,9 @@ from counterfoil.clock import Clock
 from counterfoil.db import projects
 from counterfoil.db.engine import Database
 from counterfoil.db.projects import Project, StoredKey
-from counterfoil.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from counterfoil.errors import Conflict, InvalidInput, NotFound, Unauthenticated, did_you_mean
 from counterfoil.ids import new_uuid, random_id, same_secret, secret_hash, secret_token
+from counterfoil.services.project_settings import changed
 
 NAME_LENGTH_MAX = 200
 # A key removed or changed by another process is noticed after this long (the vendor allows itself a minute).
@@ -32,7 +33,7 @@ class NewKeys:
 
 
 class Access:
-    """Makes keys and recognises them."""
+    """Makes projects and keys, and recognises keys."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -56,8 +57,25 @@ class Access:
             found = projects.find_project(connection, name)
             if found is not None:
                 return found
-            names = ", ".join(project.name for project in projects.all_projects(connection)) or "none yet"
-        raise NotFound("project", name, f"There is no project {name!r}; there are: {names}")
+            names = [project.name for project in projects.all_projects(connection)]
+        listed = ", ".join(names) or "none yet"
+        raise NotFound("project", name, f"There is no project {name!r}{did_you_mean(name, names)}; there are: {listed}")
+
+    def all_projects(self) -> list[Project]:
+        """Every project, oldest first."""
+        with self._database.read() as connection:
+            return projects.all_projects(connection)
+
+    def change_settings(self, name: str, given: Mapping[str, str | None]) -> Project:
+        """Change settings of a project, all or none; returns it as it is now. Errors as `known_project` and `changed`."""
+        project = self.known_project(name)
+        with self._database.write() as connection:
+            current = projects.get_project(connection, project.id) or project
+            settings = changed(current.settings, given)
+            projects.store_settings(connection, project.id, settings)
+        with self._lock:
+            self._cache.clear()
+        return replace(current, settings=settings)
 
     def create_keys(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -18,6 +18,7 @@ from counterfoil.plan import planner
 from counterfoil.plan.request import Condition, ExportRequest, FieldFilter, Filter
 from counterfoil.services.core import Caller, Core
 from counterfoil.services.links import Links
+from counterfoil.services.project_settings import with_settings
 
 CARD_CAMPAIGNS = ("LOYALTY_PROGRAM", "GIFT_VOUCHERS")
 
@@ -61,7 +62,7 @@ class ExportService:
 
         Raises InvalidInput; then nothing is queued.
         """
-        request = _with_project_settings(ask.request, caller)
+        request = with_settings(ask.request, caller.project.settings)
         planner.check(request, now_ms=self._core.clock.now_ms())
 
         def work(unit: Unit) -> dict[str, Any]:
@@ -191,11 +192,3 @@ def _existing(connection: Connection, caller: Caller, export_id: str) -> Export:
     if found is None:
         raise NotFound("export", export_id)
     return found
-
-
-def _with_project_settings(request: ExportRequest, caller: Caller) -> ExportRequest:
-    """The project's own defaults where the request is silent. A batch is one file, whatever the project likes."""
-    settings = caller.project.settings.get("exports", {})
-    whole = request.limit_rows is not None
-    names = ("header_style", "executor") if whole else ("header_style", "split_rows", "split_bytes", "executor")
-    return replace(request, **{n: settings[n] for n in names if n in settings and getattr(request, n) is None})
