@@ -117,10 +117,16 @@ def test_the_command_line_exports_and_verifies(tmp_path: Path) -> None:
     with serving(home) as server, server.client(server.keys("shop")) as client:
         a_programme(client, cards=2)
         server.stop()
-    file = tmp_path / "points.csv"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    file = folder / "points.csv"
     command = [*COMMAND, "export", "voucher_transactions", "--project", "shop", "--campaign", "Points"]
     ran = subprocess.run([*command, "-o", str(file), "--home", str(home)], capture_output=True, text=True, check=True)
     assert ran.stdout == f"export: {file} rows=4 sha256={hashlib.sha256(file.read_bytes()).hexdigest()}\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["points.csv", "points.csv.manifest.json"]
+    nowhere = [*command, "-o", str(tmp_path / "none" / "points.csv"), "--home", str(home)]
+    refused = subprocess.run(nowhere, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1 and "there is no folder" in refused.stderr
     verify = [*COMMAND, "verify", f"{file}.manifest.json"]
     assert subprocess.run(verify, capture_output=True, check=False).returncode == 0
     file.write_bytes(file.read_bytes().replace(b"100", b"900"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from counterfoil import log
 from counterfoil import settings as settings_table
+from counterfoil.cli.verifying import MANIFEST_ENDING
 from counterfoil.compose import System, build
 from counterfoil.db.exports import Export
-from counterfoil.errors import CounterfoilError, InvalidInput
+from counterfoil.errors import CounterfoilError, Damaged, InvalidInput
+from counterfoil.files.local import LocalStore
 from counterfoil.plan.fields import parse_order
 from counterfoil.plan.request import ExportRequest, Filter
 from counterfoil.services.core import Caller
@@ -41,6 +44,7 @@ class Wanted:
 
 def export(given: dict[str, Any], wanted: Wanted) -> None:
     """Export to `wanted.output`, its manifest beside it; ends with one line that names rows and SHA-256."""
+    _check_output(wanted.output)
     settings = settings_table.load(given)
     log.configure("warning", settings.log_format)
     system = build(settings)
@@ -94,15 +98,34 @@ def _wait(system: System, caller: Caller, made: Export) -> Export:
 
 
 def _fetch(system: System, caller: Caller, export: Export, output: Path) -> str:
-    """Copy the files out of the store; several parts get numbers before the ending."""
+    """Copy the files out of the store; several parts get numbers before the ending. Returns the first one's SHA-256.
+
+    Each stands there when all of it is written and is what was exported, and else not at all.
+    """
     assert export.result is not None
     files = export.result["files"]
-    for no in range(len(files)):
+    folder = LocalStore(output.parent)
+    for no, about in enumerate(files):
         found = system.services.exports.download(caller, export.id, no)
-        path = output if len(files) == 1 else output.with_suffix(f".{no:05}{output.suffix}")
-        with path.open("wb") as out:
+        name = output.name if len(files) == 1 else f"{output.stem}.{no:05}{output.suffix}"
+        digest = hashlib.sha256()
+        with folder.create(name, create_only=False) as staged:
             for chunk in system.store.stream(found.key):
-                out.write(chunk)
-    manifest = system.services.exports.manifest(caller, export.id)
-    output.with_name(output.name + ".manifest.json").write_bytes(manifest)
+                digest.update(chunk)
+                staged.write(chunk)
+            if digest.hexdigest() != about["sha256"]:
+                raise Damaged("file_damaged", f"{found.key} is not what was exported; ask for the export again")
+            staged.seal()
+    folder.put(output.name + MANIFEST_ENDING, system.services.exports.manifest(caller, export.id), create_only=False)
     return str(files[0]["sha256"])
+
+
+def _check_output(output: Path) -> None:
+    """Raises InvalidInput where no file can be put, before anything is asked for."""
+    reason = None
+    if not output.parent.is_dir():
+        reason = f"there is no folder {output.parent}"
+    elif output.exists() and not output.is_file():
+        reason = f"{output} is there and is no ordinary file"
+    if reason is not None:
+        raise InvalidInput("unwritable", f"--output: {reason}", field="output", value=str(output))
