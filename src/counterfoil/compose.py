@@ -206,6 +206,7 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         tries_max=settings.tries_max,
         retention_days=settings.retention_days,
         record_retention_days=settings.record_retention_days,
+        split_files_max=settings.split_files_max,
         duties_every_s=settings.duties_every_s,
     )
 

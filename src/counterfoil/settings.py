@@ -65,6 +65,14 @@ TABLE: tuple[Row, ...] = (
     Row("retention_days", int, 30, "How long an export's file is kept; then the export is EXPIRED", 1, 3650),
     Row("rollback_days", int, 92, "How long a redemption can be rolled back; the vendor allows three months", 1, 36500),
     Row("record_retention_days", int, 365, "How long the record of an expired export is kept", 1, 36500),
+    Row(
+        "split_files_max",
+        int,
+        1000,
+        "Files that one export may be cut into; every look at it lists them all with a link each",
+        1,
+        65535,
+    ),
     Row("download_ttl_s", int, 900, "Life of a download link; each look at the export gives a fresh one", 10, 86400),
     Row(
         "rate_limit_per_min",
@@ -123,6 +131,7 @@ class Settings:
     retention_days: int
     rollback_days: int
     record_retention_days: int
+    split_files_max: int
     download_ttl_s: int
     rate_limit_per_min: int
     altcraft_batch_rows: int

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from counterfoil import log
 from counterfoil import settings as settings_table
-from counterfoil.cli.verifying import MANIFEST_ENDING
+from counterfoil.cli.verifying import MANIFEST_ENDING, numbered
 from counterfoil.compose import System, build
 from counterfoil.db.exports import Export
 from counterfoil.errors import CounterfoilError, Damaged, InvalidInput
@@ -40,10 +40,12 @@ class Wanted:
     filters: str | None
     campaign: str | None
     file_format: str
+    split_rows: int | None
+    split_bytes: int | None
 
 
 def export(given: dict[str, Any], wanted: Wanted) -> None:
-    """Export to `wanted.output`, its manifest beside it; ends with one line that names rows and SHA-256."""
+    """Export to `wanted.output`, its manifest beside it; ends with a line for each file that names rows and SHA-256."""
     _check_output(wanted.output)
     settings = settings_table.load(given)
     log.configure("warning", settings.log_format)
@@ -54,11 +56,13 @@ def export(given: dict[str, Any], wanted: Wanted) -> None:
         made = system.services.exports.create(caller, Ask(request, "cli", channel="CLI"))
         system.workers.start()
         done = _wait(system, caller, made)
-        sha256 = _fetch(system, caller, done, wanted.output)
+        _fetch(system, caller, done, wanted.output)
     finally:
         system.close()
     assert done.result is not None
-    sys.stdout.write(f"export: {wanted.output} rows={done.result['rows']} sha256={sha256}\n")
+    for no, file in enumerate(done.result["files"]):
+        path = numbered(wanted.output, no, len(done.result["files"]))
+        sys.stdout.write(f"export: {path} rows={file['rows']} sha256={file['sha256']}\n")
 
 
 def _request(system: System, caller: Caller, wanted: Wanted) -> ExportRequest:
@@ -75,6 +79,8 @@ def _request(system: System, caller: Caller, wanted: Wanted) -> ExportRequest:
         filter=read_filters(filters, "filters"),
         scope=Filter(),
         format=wanted.file_format,
+        split_rows=wanted.split_rows,
+        split_bytes=wanted.split_bytes,
     )
     if wanted.campaign:
         campaign = system.services.campaigns.get(caller, wanted.campaign)
@@ -97,8 +103,8 @@ def _wait(system: System, caller: Caller, made: Export) -> Export:
     return export
 
 
-def _fetch(system: System, caller: Caller, export: Export, output: Path) -> str:
-    """Copy the files out of the store; several parts get numbers before the ending. Returns the first one's SHA-256.
+def _fetch(system: System, caller: Caller, export: Export, output: Path) -> None:
+    """Copy the files out of the store; several parts get numbers before the ending.
 
     Each stands there when all of it is written and is what was exported, and else not at all.
     """
@@ -107,7 +113,7 @@ def _fetch(system: System, caller: Caller, export: Export, output: Path) -> str:
     folder = LocalStore(output.parent)
     for no, about in enumerate(files):
         found = system.services.exports.download(caller, export.id, no)
-        name = output.name if len(files) == 1 else f"{output.stem}.{no:05}{output.suffix}"
+        name = numbered(output, no, len(files)).name
         digest = hashlib.sha256()
         with folder.create(name, create_only=False) as staged:
             for chunk in system.store.stream(found.key):
@@ -117,7 +123,6 @@ def _fetch(system: System, caller: Caller, export: Export, output: Path) -> str:
                 raise Damaged("file_damaged", f"{found.key} is not what was exported; ask for the export again")
             staged.seal()
     folder.put(output.name + MANIFEST_ENDING, system.services.exports.manifest(caller, export.id), create_only=False)
-    return str(files[0]["sha256"])
 
 
 def _check_output(output: Path) -> None:

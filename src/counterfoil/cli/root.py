@@ -128,6 +128,8 @@ def export(
     filters: Annotated[str | None, typer.Option(help="Filters as the HTTP API takes them, in JSON")] = None,
     campaign: Annotated[str | None, typer.Option(help="Only this campaign, by id or name")] = None,
     file_format: Annotated[str, typer.Option("--format", help="csv, jsonl, parquet or xlsx")] = "csv",
+    split_rows: Annotated[int | None, typer.Option(help="Rows in one file; 0: one file for all", min=0)] = None,
+    split_bytes: Annotated[int | None, typer.Option(help="Bytes in one file; 0: one file for all", min=0)] = None,
     home: Home = None,
     database: DatabaseUrl = None,
     files: FilesUrl = None,
@@ -135,7 +137,9 @@ def export(
     """Export to a local file, with a progress bar, through the same queue and worker as the API."""
     from counterfoil.cli import exporting  # noqa: PLC0415  keeps --help quick
 
-    wanted = exporting.Wanted(object_name, project, output, fields, order, filters, campaign, file_format)
+    wanted = exporting.Wanted(
+        object_name, project, output, fields, order, filters, campaign, file_format, split_rows, split_bytes
+    )
     exporting.export({"home": home, "database": database, "files": files}, wanted)
 
 
@@ -183,7 +187,9 @@ def import_file(
 @app.command()
 def verify(
     manifest: Annotated[Path, typer.Argument(help="The manifest's file")],
-    file: Annotated[Path | None, typer.Option(help="The exported file; default: as the manifest names it")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The exported file, or the folder of several; default: beside it")
+    ] = None,
     previous: Annotated[Path | None, typer.Option(help="The manifest before it, to check the chain")] = None,
 ) -> None:
     """Check an export against its manifest, offline: hashes, rows, sums, balances, signature."""

@@ -29,14 +29,31 @@ def verify(manifest: Path, file: Path | None, previous: Path | None) -> int:
 
 
 def _files(names: list[str], manifest: Path, file: Path | None) -> dict[str, Path]:
-    """Where each named file lies: as given, else as `counterfoil export` leaves it, else beside the manifest."""
-    if file is not None:
+    """Where each named file lies: as given, else as `counterfoil export` leaves it, else beside the manifest.
+
+    file: the one file, or the folder that holds several under their own names.
+    """
+    if file is not None and len(names) == 1 and not file.is_dir():
         return {names[0]: file}
-    if len(names) == 1 and manifest.name.endswith(MANIFEST_ENDING):
-        beside = manifest.with_name(manifest.name.removesuffix(MANIFEST_ENDING))
-        if beside.is_file():
-            return {names[0]: beside}
-    return {name: manifest.parent / name for name in names}
+    if file is not None and not file.is_dir():
+        raise InvalidInput(
+            "several_files",
+            f"The export has {len(names)} files; --file must be the folder they are in",
+            field="file",
+            value=str(file),
+        )
+    folder = manifest.parent if file is None else file
+    left = folder / manifest.name.removesuffix(MANIFEST_ENDING)
+    found = {name: folder / name for name in names}
+    return {
+        name: path if path.is_file() else numbered(left, no, len(names))
+        for no, (name, path) in enumerate(found.items())
+    }
+
+
+def numbered(output: Path, no: int, count: int) -> Path:
+    """The path of the numbered file of an export whose output was to be there: several have numbers before the ending."""
+    return output if count == 1 else output.with_suffix(f".{no + 1:04}{output.suffix}")
 
 
 def _bytes(path: Path) -> bytes:

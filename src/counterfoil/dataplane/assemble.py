@@ -33,7 +33,8 @@ _SPLIT_ROWS = 1024
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the final files look. folder: where they go. stem: their name without extension. at_ms: the instant that a
-    zip gives its member. split_rows, split_bytes: how large a file may get before compression (None: one file)."""
+    zip gives its member. split_rows, split_bytes: how large a file may get before compression (None: one file).
+    files_max: how many files there may be."""
 
     folder: str
     stem: str
@@ -41,6 +42,7 @@ class Layout:
     at_ms: int
     split_rows: int | None = None
     split_bytes: int | None = None
+    files_max: int = 1_000
 
     @property
     def split(self) -> bool:
@@ -101,7 +103,10 @@ def stream(
     stop: StopFlag,
     on_rows: Callable[[int], None],
 ) -> Streamed:
-    """Make the final files in one go. on_rows hears how many rows each batch had. Errors as `PartMaker.make`."""
+    """Make the final files in one go. on_rows hears how many rows each batch had.
+
+    Errors as `PartMaker.make`, and InvalidInput('split_too_fine') when there would be more files than may be.
+    """
     observer = maker.observer(plan.selection, chain)
     rows = FileRows(maker.source, plan, stop)
     feed = _Feed(observer.watch(iter(rows), stop), on_rows)
@@ -115,6 +120,12 @@ def stream(
         files.append(_write_file(maker.store, encoder, feed, layout, len(files) + 1))
         if feed.done():
             return Streamed(tuple(files), observer.totals, rows.more, rows.following)
+        if len(files) == layout.files_max:
+            raise InvalidInput(
+                "split_too_fine",
+                f"The rows do not fit into {layout.files_max} files; ask for larger ones by split_rows or split_bytes",
+                field="split_rows" if layout.split_bytes is None else "split_bytes",
+            )
 
 
 class FileRows:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from counterfoil.dataplane.formats import format_named
 from counterfoil.db import campaigns, exports, ledger, vouchers
 from counterfoil.db.exports import Export, ExportPage, ListOrder, NewExport
 from counterfoil.db.unit import Unit
-from counterfoil.errors import Conflict, Forbidden, Gone, NotFound, Unauthenticated
+from counterfoil.errors import Conflict, CounterfoilError, Forbidden, Gone, NotFound
 from counterfoil.files.store import Store
 from counterfoil.ids import random_id
 from counterfoil.plan import planner
@@ -62,7 +64,7 @@ class ExportService:
 
         Raises InvalidInput; then nothing is queued.
         """
-        request = with_settings(ask.request, caller.project.settings)
+        request = with_settings(ask.request, caller.project.settings, cuts_bytes=format_named(ask.request.format).joins)
         planner.check(request, now_ms=self._core.clock.now_ms())
 
         def work(unit: Unit) -> dict[str, Any]:
@@ -120,25 +122,29 @@ class ExportService:
         return Export(**self._core.write(caller, work))
 
     def delete(self, caller: Caller, export_id: str) -> None:
-        """Remove an export; one that runs is stopped and leaves no file. Raises NotFound."""
+        """Remove an export and its files; one that runs is stopped, and its worker removes what it wrote.
 
-        def work(unit: Unit) -> None:
-            if not exports.delete_export(unit.sql, caller.project_id, export_id):
-                raise NotFound("export", export_id)
+        The manifest stays, because the next one names it. Raises NotFound.
+        """
 
-        self._core.write(caller, work)
+        def work(unit: Unit) -> list[str]:
+            found = _existing(unit.sql, caller, export_id)
+            exports.delete_export(unit.sql, caller.project_id, export_id)
+            return [file["key"] for file in (found.result or {}).get("files", ())]
+
+        for key in self._core.write(caller, work):
+            with suppress(CounterfoilError):  # the row is gone, so the sweeper removes what cannot be removed now
+                self.store.delete(key)
         self._wake()
 
-    def token(self, caller: Caller, export: Export) -> str:
-        """A fresh download token."""
-        return self._links.token(caller.project, export.id)
+    def token(self, caller: Caller, export: Export, part: int = 0) -> str:
+        """A fresh download token for the export's file, or the numbered one of several."""
+        return self._links.token(caller.project, export.id, part)
 
-    def caller_of(self, token: str, export_id: str | None = None) -> tuple[Caller, str]:
-        """The caller and export that a token stands for. Raises Unauthenticated; also when it is another export's."""
+    def caller_of(self, token: str) -> tuple[Caller, str, int]:
+        """The caller, the export and the number of its file that a token stands for. Raises Unauthenticated."""
         found = self._links.read(token)
-        if export_id is not None and export_id != found.export_id:
-            raise Unauthenticated
-        return Caller(found.project), found.export_id
+        return Caller(found.project), found.export_id, found.part
 
     def download(self, caller: Caller, export_id: str, part: int = 0) -> Download:
         """The finished file (or the numbered one of several). Raises NotFound, Gone, or Conflict while it is not done."""

@@ -1,6 +1,6 @@
-"""Download links: a short-lived token that designates one export of one project.
+"""Download links: a short-lived token that designates one file of one export of one project.
 
-The token carries the project, the export and the expiry, signed with the project's secret, so giving a fresh one with
+The token carries the project, the export, which of its files, and the expiry, signed with the project's secret, so giving a fresh one with
 every look at an export writes nothing. It is 96 characters of URL-safe base64, the shape that Altcraft's
 `hashed_file` shows (seed 004).
 """
@@ -33,6 +33,7 @@ class Designated:
 
     project: Project
     export_id: str
+    part: int = 0
 
 
 class Links:
@@ -43,11 +44,12 @@ class Links:
         self._clock = clock
         self._ttl_s = ttl_s
 
-    def token(self, project: Project, export_id: str) -> str:
-        """A fresh token for an export of the project; export ids are `exp_` and 24 letters or `task_` and a UUID."""
+    def token(self, project: Project, export_id: str, part: int = 0) -> str:
+        """A fresh token for a file of an export of the project; export ids are `exp_` and 24 letters or `task_` and a
+        UUID. part: which of the export's files, from 0 to 65,535."""
         expires_s = self._clock.now_ms() // 1000 + self._ttl_s
         kind, body = _packed(export_id)
-        signed = kind + project.id.to_bytes(8, "big") + expires_s.to_bytes(7, "big") + body
+        signed = kind + project.id.to_bytes(8, "big") + expires_s.to_bytes(5, "big") + part.to_bytes(2, "big") + body
         return base64.urlsafe_b64encode(signed + _signature(project, signed)).decode()
 
     def read(self, token: str) -> Designated:
@@ -63,9 +65,9 @@ class Links:
             project = get_project(connection, int.from_bytes(signed[1:9], "big", signed=True))
         if project is None or not hmac.compare_digest(_signature(project, signed), signature):
             raise Unauthenticated
-        if int.from_bytes(signed[9:16], "big") < self._clock.now_ms() // 1000:
+        if int.from_bytes(signed[9:14], "big") < self._clock.now_ms() // 1000:
             raise Unauthenticated("The link has expired; look at the export again for a fresh one")
-        return Designated(project, _unpacked(signed[:1], signed[16:]))
+        return Designated(project, _unpacked(signed[:1], signed[16:]), int.from_bytes(signed[14:16], "big"))
 
 
 def _signature(project: Project, signed: bytes) -> bytes:

@@ -122,7 +122,7 @@ class PointsExportService:
         Raises Forbidden for a link that is not good, or not this caller's, NotFound for a file that is not there, Gone.
         """
         try:
-            owner, export_id = self.exports.caller_of(token)
+            owner, export_id, _ = self.exports.caller_of(token)
         except Unauthenticated as error:
             raise _bad_link() from error
         if owner.project_id != caller.project_id:

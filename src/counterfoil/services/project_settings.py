@@ -67,13 +67,22 @@ def changed(settings: Mapping[str, Any], given: Mapping[str, str | None]) -> dic
     return result
 
 
-def with_settings(request: ExportRequest, settings: Mapping[str, Any]) -> ExportRequest:
+def with_settings(request: ExportRequest, settings: Mapping[str, Any], *, cuts_bytes: bool = True) -> ExportRequest:
     """The request with the project's choices where it is silent.
 
-    A request that says how it is cut is cut so and no other way. A batch (a request with a limit) is one file, whatever
-    the project likes.
+    A request that says how it is cut is cut so and no other way; 0 says one file. A batch (a request with a limit) is
+    one file, whatever the project likes. cuts_bytes: whether the format can be cut by bytes; what the project likes is
+    left aside where it cannot, what the request asks for is refused with InvalidInput.
     """
+    if request.split_bytes and not cuts_bytes:
+        raise InvalidInput(
+            "invalid_export_params",
+            f"Files of {request.format} cannot be cut by bytes; use split_rows",
+            field="split_bytes",
+            value=request.split_bytes,
+        )
     silent = [name for name in ("header_style", "executor") if getattr(request, name) is None]
     if request.limit_rows is None and all(getattr(request, name) is None for name in _SPLITS):
-        silent += _SPLITS
-    return replace(request, **{name: settings[name] for name in silent if name in settings})
+        silent += _SPLITS if cuts_bytes else ("split_rows",)
+    chosen = {name: settings[name] for name in silent if name in settings}
+    return replace(request, **{name: getattr(request, name) or None for name in _SPLITS} | chosen)

@@ -45,6 +45,7 @@ from counterfoil.plan.task import Plan, task_hash
 from counterfoil.worker.lease import Lease
 from counterfoil.worker.probes import reach
 from counterfoil.worker.settings import WorkerSettings
+from counterfoil.worker.sweeper import clean
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -149,7 +150,7 @@ class _Attempt:
         try:
             ended = self._tell_end(error)
         except LeaseLost:
-            return LOST
+            ended = LOST
         except Canceled as canceled:
             return LOST if isinstance(error, Canceled) else self.end(canceled)
         except CounterfoilError as failure:
@@ -157,11 +158,21 @@ class _Attempt:
             log.warning("export_end_not_told", export=self._claim.export_id, error=failure.message)
             return LOST
         with suppress(CounterfoilError):
-            if ended in (FAILED, CANCELED):
+            if ended == LOST:
+                self._clean_deleted()
+            elif ended in (FAILED, CANCELED):
                 self._shop.store.delete_prefix(export_folder(self._claim.project_id, self._claim.export_id))
             elif not self._recorded:
                 self._shop.store.delete_prefix(self._claim.folder)
         return ended
+
+    def _clean_deleted(self) -> None:
+        """An export that was deleted while it ran leaves no file; one that somebody else has now is theirs."""
+        shop, claim = self._shop, self._claim
+        with shop.database.read() as connection:
+            row = get_export(connection, claim.project_id, claim.export_id)
+        if row is None:
+            clean(shop.database, shop.store, claim.project_id, claim.export_id)
 
     def _tell_end(self, error: CounterfoilError) -> str:
         claim, settings = self._claim, self._shop.settings
@@ -220,6 +231,7 @@ class _Attempt:
             self._claim.created_at,
             request.split_rows,
             request.split_bytes,
+            self._shop.settings.split_files_max,
         )
         if self._in_parts(plan, executor, layout):
             return self._make_parts(plan, executor, layout, chain)

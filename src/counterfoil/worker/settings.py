@@ -27,6 +27,7 @@ class WorkerSettings:
     are some ten seconds.
     retention_days: how long files are kept; then the export is EXPIRED.
     record_retention_days: how long the record of an ended export without a file is kept.
+    split_files_max: into how many files one export may be cut; more ends it as ERROR that says so.
     duties_every_s: how often somebody looks for lost workers and ended retention.
     orphans_every_s: how often the whole store is compared with the table; listing it costs requests.
     remnant_age_s: how old an unsealed file must be to be taken for a dead writer's; longer than any export runs.
@@ -43,6 +44,7 @@ class WorkerSettings:
     parts_rows_min: int = 20_000_000
     retention_days: int = 30
     record_retention_days: int = 365
+    split_files_max: int = 1_000
     duties_every_s: float = 30.0
     orphans_every_s: float = 3_600.0
     remnant_age_s: float = 86_400.0

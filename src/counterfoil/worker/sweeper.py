@@ -95,13 +95,7 @@ class Sweeper:
 
     def clean(self, project_id: int, export_id: str) -> int:
         """Remove what an export's folder holds and nothing names; returns how many files there were."""
-        folder = export_folder(project_id, export_id)
-        keys = [file.key for file in self._store.list(folder)]
-        # The table is asked after the listing: a file written later is not in the list, one named since is kept.
-        wanted = self._wanted(project_id, export_id)
-        if wanted.attempt is None and not wanted.keys:
-            return self._store.delete_prefix(folder)
-        return self._remove(keys, wanted)
+        return clean(self._database, self._store, project_id, export_id)
 
     def remove_orphans(self, keep: Callable[[], None] | None = None) -> int:
         """Compare the whole store with the table; returns how many files were removed. Also unsealed ones of writers
@@ -113,7 +107,7 @@ class Sweeper:
                 by_export[found].append(file.key)
         removed = 0
         for no, ((project_id, export_id), keys) in enumerate(by_export.items()):
-            removed += self._remove(keys, self._wanted(project_id, export_id))
+            removed += _remove(self._store, keys, _wanted(self._database, project_id, export_id))
             if keep is not None and no % _KEEP_EVERY == 0:
                 keep()
         before_ms = self._clock.now_ms() - round(self._settings.remnant_age_s * 1000)
@@ -123,18 +117,6 @@ class Sweeper:
         if removed:
             log.info("orphans_removed", files=removed)
         return removed
-
-    def _remove(self, keys: Iterable[str], wanted: Wanted) -> int:
-        removed = 0
-        for key in keys:
-            if not wanted.keeps(key, _attempt_of(key)):
-                self._store.delete(key)
-                removed += 1
-        return removed
-
-    def _wanted(self, project_id: int, export_id: str) -> Wanted:
-        with self._database.read() as connection:
-            return rescue.wanted_files(connection, project_id, export_id)
 
     # -- duties -------------------------------------------------------------------------------------------------------
 
@@ -156,6 +138,31 @@ class Sweeper:
         with self._database.read() as connection:
             last = last_done(connection, name)
             return database_now_ms(connection), (last or 0) - _OVERLAP_MS
+
+
+def clean(database: Database, store: Store, project_id: int, export_id: str) -> int:
+    """Remove what an export's folder holds and nothing names; returns how many files there were."""
+    folder = export_folder(project_id, export_id)
+    keys = [file.key for file in store.list(folder)]
+    # The table is asked after the listing: a file written later is not in the list, one named since is kept.
+    wanted = _wanted(database, project_id, export_id)
+    if wanted.attempt is None and not wanted.keys:
+        return store.delete_prefix(folder)
+    return _remove(store, keys, wanted)
+
+
+def _remove(store: Store, keys: Iterable[str], wanted: Wanted) -> int:
+    removed = 0
+    for key in keys:
+        if not wanted.keeps(key, _attempt_of(key)):
+            store.delete(key)
+            removed += 1
+    return removed
+
+
+def _wanted(database: Database, project_id: int, export_id: str) -> Wanted:
+    with database.read() as connection:
+        return rescue.wanted_files(connection, project_id, export_id)
 
 
 def _export_of(key: str) -> tuple[int, str] | None:

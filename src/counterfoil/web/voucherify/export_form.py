@@ -29,8 +29,8 @@ _PARAMETERS: dict[str, Any] = {
         "campaign_id": {"type": ["string", "null"]},
         "format": {"enum": [*FORMATS, None]},
         "header_style": {"enum": [*HEADER_STYLES, None]},
-        "split_rows": {"type": ["integer", "null"], "minimum": 1},
-        "split_bytes": {"type": ["integer", "null"], "minimum": 1},
+        "split_rows": {"type": ["integer", "null"], "minimum": 0},
+        "split_bytes": {"type": ["integer", "null"], "minimum": 0},
     },
 }
 KNOWN_PARAMETERS = (*_PARAMETERS["properties"], "response_format")
@@ -183,6 +183,6 @@ def _whole(parameters: Mapping[str, Any], name: str) -> int | None:
     value = parameters.get(name)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidInput("invalid_type", f"Property .parameters.{name} must be a positive integer")
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidInput("invalid_type", f"Property .parameters.{name} must be a whole number; 0 means one file")
     return value

@@ -5,6 +5,7 @@ The vendor's clients know four states only, so CANCELED and EXPIRED are shown as
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from counterfoil.db.exports import Export
@@ -35,14 +36,14 @@ def created(export: Export) -> dict[str, Any]:
     }
 
 
-def shown(export: Export, base_url: str, token: str | None) -> dict[str, Any]:
-    """An export as get and list show it. token: a fresh one for its link, where it is DONE."""
+def shown(export: Export, base_url: str, token: Callable[[int], str]) -> dict[str, Any]:
+    """An export as get and list show it. token: gives a fresh one for the link of each of its files, by number."""
     body = created(export)
     body["status"] = _STATES.get(export.status, export.status)
     body["progress"] = {"rows_done": export.rows_done, "rows_total": export.rows_total, "percent": export.percent}
     body["updated_at"] = instant(export.finished_at or export.started_at or export.created_at)
-    if export.status == "DONE" and export.result is not None and token is not None:
-        body["result"] = _result(export, export.result, f"{base_url}/v1/exports/{export.id}", token)
+    if export.status == "DONE" and export.result is not None:
+        body["result"] = _result(export.result, f"{base_url}/v1/exports/{export.id}", token)
         body["file_expires_at"] = instant(export.file_expires_at)
     elif export.status == "EXPIRED":
         body["error"] = _EXPIRED
@@ -53,10 +54,11 @@ def shown(export: Export, base_url: str, token: str | None) -> dict[str, Any]:
     return body
 
 
-def _result(export: Export, result: dict[str, Any], url: str, token: str) -> dict[str, Any]:
+def _result(result: dict[str, Any], url: str, token: Callable[[int], str]) -> dict[str, Any]:
+    """The vendor knows `url` alone. Of an export in several files it is the first one's, and `parts` has them all."""
     files = result["files"]
     shown_result: dict[str, Any] = {
-        "url": f"{url}?token={token}",
+        "url": f"{url}?token={token(0)}",
         "rows": result["rows"],
         "bytes": result["bytes"],
         "sha256": files[0]["sha256"],
@@ -65,7 +67,7 @@ def _result(export: Export, result: dict[str, Any], url: str, token: str) -> dic
     if len(files) > 1:
         shown_result["parts"] = [
             {
-                "url": f"{url}?token={token}&part={no}",
+                "url": f"{url}?token={token(no)}",
                 "rows": file["rows"],
                 "bytes": file["bytes"],
                 "sha256": file["sha256"],

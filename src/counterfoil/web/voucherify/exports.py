@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -81,7 +82,7 @@ def _looking(
         """The project's exports, newest first unless ordered otherwise."""
         found = service.list(caller, limit=limit, page=page, order=order, dialect=export_views.DIALECT)
         url = base_url(request)
-        shown = [export_views.shown(e, url, service.token(caller, e)) for e in found.rows]
+        shown = [export_views.shown(e, url, partial(service.token, caller, e)) for e in found.rows]
         return Json(page_of("exports", shown, found.total))
 
     @router.get("/v1/exports/{export_id}")
@@ -90,16 +91,16 @@ def _looking(
         export_id: str,
         caller: OptionalCaller,
         token: str | None = None,
-        part: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
-        """An export; with `token` (as `result.url` has it) its file. Supports Range and conditional requests."""
+        """An export; with `token` (as `result.url` and `result.parts` have it) its file. Supports Range and
+        conditional requests."""
         if token is None:
             if caller is None:
                 raise Unauthenticated
             export = service.get(caller, export_id)
-            return Json(export_views.shown(export, base_url(request), service.token(caller, export)))
-        designated, _ = service.caller_of(token, export_id)
-        if caller is not None and caller.project_id != designated.project_id:
+            return Json(export_views.shown(export, base_url(request), partial(service.token, caller, export)))
+        designated, designated_id, part = service.caller_of(token)
+        if designated_id != export_id or (caller is not None and caller.project_id != designated.project_id):
             raise Unauthenticated
         file = service.download(designated, export_id, part)
         media_type = CSV_MEDIA_TYPE if file.format == "csv" else FORMATS[file.format].media_type
