@@ -20,7 +20,7 @@ from counterfoil.dataplane.parts import PartMaker
 from counterfoil.dataplane.scan_rows import DatabaseRows
 from counterfoil.dataplane.signature import Signer
 from counterfoil.db.engine import Database
-from counterfoil.db.migrate import migrate, require_current
+from counterfoil.db.migrate import prepare, require_current
 from counterfoil.db.segments import archive_of
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import Unauthenticated
@@ -159,10 +159,10 @@ class System:
 
 
 def build(settings: Settings, clock: Clock | None = None) -> System:
-    """Open the database (migrated), the store and the services."""
+    """Open the database (its schema made if it is empty), the store and the services."""
     clock = clock or SystemClock()
     database = Database(settings.database_url)
-    migrate(database)
+    prepare(database)
     store = open_store(settings.files_url, store_options(settings), clock)
     core = Core(database, GroupWriter(database, clock), clock)
     woken = threading.Event()

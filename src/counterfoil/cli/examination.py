@@ -14,8 +14,8 @@ from counterfoil.compose import store_options
 from counterfoil.db import soundness
 from counterfoil.db.duties import database_now_ms
 from counterfoil.db.engine import Database
+from counterfoil.db.migrate import advice, schema_state
 from counterfoil.db.migrate import migrate as run_migrations
-from counterfoil.db.migrate import schema_state
 from counterfoil.errors import CounterfoilError
 from counterfoil.files.open import open_store
 from counterfoil.files.store import Store
@@ -60,11 +60,9 @@ def _run(check: Callable[[], Iterator[str]]) -> list[str]:
 
 
 def _schema(database: Database) -> Iterator[str]:
-    state = schema_state(database)
-    if state.at is not None and not state.known:
-        yield f"the schema is {state.at}, newer than this version knows ({state.head}); install a newer Counterfoil"
-    elif not state.current:
-        yield f"the schema is {state.at or 'missing'}, this version needs {state.head}; run `counterfoil doctor --migrate`"
+    found = advice(schema_state(database))
+    if found is not None:
+        yield found
 
 
 def _clock(database: Database, clock: Clock) -> Iterator[str]:

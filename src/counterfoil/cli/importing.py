@@ -21,7 +21,7 @@ from counterfoil.catalog.importables import importable
 from counterfoil.clock import SystemClock
 from counterfoil.dataplane.intake_path import OpenFile, open_file
 from counterfoil.db.engine import Database, DatabaseSettings
-from counterfoil.db.migrate import migrate
+from counterfoil.db.migrate import prepare
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import InvalidInput
 from counterfoil.services.access import Access
@@ -109,7 +109,7 @@ def _rare_collections() -> Generator[None]:
 @contextmanager
 def _core(database_url: str, clock: SystemClock) -> Generator[Core]:
     database = Database(database_url, _DATABASE)
-    migrate(database)
+    prepare(database)
     writer = GroupWriter(database, clock)
     try:
         yield Core(database, writer, clock)

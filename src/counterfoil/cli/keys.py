@@ -11,7 +11,7 @@ import msgspec
 from counterfoil import settings as settings_table
 from counterfoil.clock import SystemClock
 from counterfoil.db.engine import Database
-from counterfoil.db.migrate import migrate
+from counterfoil.db.migrate import prepare
 from counterfoil.services.access import Access
 
 
@@ -19,7 +19,7 @@ def create(given: dict[str, Any], project: str, app_id: str | None, app_token: s
     """Print one JSON object with project, app_id, app_token and altcraft_token."""
     settings = settings_table.load(given)
     database = Database(settings.database_url)
-    migrate(database)
+    prepare(database)
     wanted = [s.strip() for s in scopes.split(",") if s.strip()] if scopes else None
     keys = Access(database, SystemClock()).create_keys(project, app_id=app_id, app_token=app_token, scopes=wanted)
     sys.stdout.write(msgspec.json.encode(dataclasses.asdict(keys)).decode() + "\n")
