@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from counterfoil import settings as settings_table
@@ -13,18 +16,68 @@ from counterfoil.compose import System, build, build_app
 from tests.fakes import FakeClock
 
 
-@pytest.fixture
-def system(tmp_path: Path, clock: FakeClock) -> Iterator[System]:
-    """A whole system with a fake clock in a folder of its own."""
-    built = build(settings_table.load({"home": str(tmp_path / "home")}, {}), clock)
-    yield built
-    built.close()
+class House:
+    """One system and its application for all tests of this process: to wire them costs more than most tests.
+
+    It keeps nothing in memory about a project but its keys, which never come again; all else is in the database.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.clock = FakeClock()
+        self.system = build(settings_table.load({"home": str(home)}, {}), self.clock)
+        self.app = build_app(self.system)
+        self._empty = sqlite3.connect(":memory:")
+        self._copy(self._file(), self._empty)
+
+    def clean(self) -> None:
+        """Make it new: an empty database, and the clock at its start."""
+        self._copy(self._empty, self._file())
+        self.clock.set_ms(FakeClock.START_MS)
+
+    def close(self) -> None:
+        """End its threads and connections."""
+        self.system.close()
+        self._empty.close()
+
+    def _file(self) -> sqlite3.Connection:
+        return sqlite3.connect(str(self.system.database.url.database))
+
+    def _copy(self, source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+        source.backup(target)
+        for each in {source, target} - {self._empty}:
+            each.close()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """What the tests of this process share; ask for `system`."""
+    with closing(House(tmp_path_factory.mktemp("web") / "home")) as built:
+        yield built
 
 
 @pytest.fixture
-def anonymous(system: System) -> Iterator[TestClient]:
+def clock(house: House) -> FakeClock:
+    """The clock of the system, at its start."""
+    return house.clock
+
+
+@pytest.fixture
+def system(house: House) -> System:
+    """A whole system with a fake clock and an empty database."""
+    house.clean()
+    return house.system
+
+
+@pytest.fixture
+def app(house: House, system: System) -> FastAPI:
+    """The application over it."""
+    return house.app
+
+
+@pytest.fixture
+def anonymous(app: FastAPI) -> Iterator[TestClient]:
     """A client without credentials; errors of ours come back as responses, not exceptions."""
-    with TestClient(build_app(system), raise_server_exceptions=False) as client:
+    with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from counterfoil.compose import System
 from counterfoil.domain.movements import HIDDEN_TYPES, MovementType
 from tests.fakes import FakeClock
 from tests.waiting import until
+from tests.web.conftest import House
 
 FIELDS = [
     *("id", "type", "source_id", "reason", "balance", "amount", "created_at"),
@@ -44,11 +47,12 @@ def exported(system: System, api: TestClient, path: str) -> dict[str, list[dict[
     return rows
 
 
-@pytest.fixture
-def running(system: System) -> System:
-    """The system with its worker."""
-    system.workers.start()
-    return system
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house of its own, with its worker."""
+    with closing(House(tmp_path_factory.mktemp("running"))) as built:
+        built.system.workers.start()
+        yield built
 
 
 def a_years_business(api: TestClient, clock: FakeClock, system: System) -> None:
@@ -88,10 +92,10 @@ def a_years_business(api: TestClient, clock: FakeClock, system: System) -> None:
     assert system.services.expiry.run_due() == 0
 
 
-def test_every_documented_type_comes_out_of_an_operation(running: System, api: TestClient, clock: FakeClock) -> None:
-    a_years_business(api, clock, running)
-    points = exported(running, api, "/v1/campaigns/Points/transactions/export")
-    gifts = exported(running, api, "/v1/campaigns/Gifts/transactions/export")
+def test_every_documented_type_comes_out_of_an_operation(system: System, api: TestClient, clock: FakeClock) -> None:
+    a_years_business(api, clock, system)
+    points = exported(system, api, "/v1/campaigns/Points/transactions/export")
+    gifts = exported(system, api, "/v1/campaigns/Gifts/transactions/export")
     both = points | gifts
     pending = {MovementType.PENDING_POINTS_ACTIVATION}  # has a test of its own: it takes a rule that promises points
     assert set(both) == {str(kind) for kind in MovementType} - HIDDEN_TYPES - pending
