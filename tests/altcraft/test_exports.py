@@ -9,7 +9,7 @@ import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import duckdb
 import pytest
@@ -462,6 +462,8 @@ def test_a_link_that_is_not_good_is_refused(shop: Shop, link: str, clock: FakeCl
 def test_downloads_take_ranges_and_conditions(shop: Shop, link: str) -> None:
     whole = shop.altcraft.get(link)
     assert whole.headers["accept-ranges"] == "bytes"
+    name = unquote(link.rpartition("/")[2])
+    assert whole.headers["content-disposition"] == f'attachment; filename="{name}"', "curl -OJ keeps the blanks"
     part = shop.altcraft.get(link, headers={"range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, whole.content[10:20])
     unchanged = shop.altcraft.get(link, headers={"if-none-match": whole.headers["etag"]})

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from counterfoil.clock import SystemClock
+from counterfoil.files.attachment import attachment
 from counterfoil.files.open import open_store
 from counterfoil.files.options import StoreOptions
-from counterfoil.files.s3 import attachment
 from counterfoil.files.store import Store
 from tests.fakes import FakeClock
 from tests.files.faulty_proxy import FaultyProxy

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -18,6 +17,7 @@ from obstore.store import S3Store as Objects
 
 from counterfoil.clock import Clock
 from counterfoil.errors import Conflict, CounterfoilError, Damaged, InvalidInput, Misconfigured, NotFound, Unavailable
+from counterfoil.files.attachment import attachment
 from counterfoil.files.key import KEY_BYTES_MAX, check_key, folder_of
 from counterfoil.files.options import StoreOptions
 from counterfoil.files.range import range_end
@@ -375,14 +375,6 @@ def _sliced(block: bytes, chunk_bytes: int) -> Iterator[bytes]:
         return
     for at in range(0, len(block), chunk_bytes):
         yield block[at : at + chunk_bytes]
-
-
-def attachment(file_name: str) -> str:
-    """The header Content-Disposition that offers a file for saving under `file_name` (RFC 6266, section 5)."""
-    plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\%' else "_" for letter in file_name)
-    if plain == file_name:
-        return f'attachment; filename="{plain}"'
-    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
 def _client(bucket: str, endpoint_url: str, options: StoreOptions, credentials: Callable[[], Credentials]) -> Objects:

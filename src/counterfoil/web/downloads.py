@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from counterfoil.errors import Damaged
+from counterfoil.files.attachment import attachment
 from counterfoil.files.store import Store
 from counterfoil.services.exports import Download
 
@@ -42,7 +42,7 @@ def send(
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-transform",
-        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
+        "Content-Disposition": attachment(file.name),
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:",
         "Digest": f"sha-256={base64.b64encode(bytes.fromhex(file.sha256)).decode()}",
     }
