@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,14 @@ def test_the_quick_demo_ends_with_its_one_line(tmp_path: Path) -> None:
     assert rows == f"rows={len(read) - 1}" and len(read) > 10_000
 
 
+def test_the_demo_leaves_alone_what_it_did_not_make(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    command = [*COMMAND, "demo", "--quick", "--home", str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and "holds something that no demo made" in ran.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["precious"]
+
+
 def test_the_command_line_exports_and_verifies(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with serving(home) as server, server.client(server.keys("shop")) as client:
@@ -128,6 +137,12 @@ def test_the_command_line_exports_and_verifies(tmp_path: Path) -> None:
     refused = subprocess.run(nowhere, capture_output=True, text=True, check=False)
     assert refused.returncode == 1 and "there is no folder" in refused.stderr
     verify = [*COMMAND, "verify", f"{file}.manifest.json"]
-    assert subprocess.run(verify, capture_output=True, check=False).returncode == 0
+    signing = subprocess.run([*COMMAND, "keys", "signing", "--home", str(home)], capture_output=True, check=True)
+    key = json.loads(signing.stdout)["fingerprint"]
+    trusted = subprocess.run([*verify, "--key", key], capture_output=True, text=True, check=False)
+    assert trusted.returncode == 0 and f"by the trusted key {key}" in trusted.stdout
+    stranger = subprocess.run([*verify, "--key", "0" * 64], capture_output=True, text=True, check=False)
+    assert stranger.returncode == 1 and "a key that you do not trust" in stranger.stdout
+    assert "64 hex digits" in subprocess.run([*verify, "--key", "x"], capture_output=True, text=True, check=False).stderr
     file.write_bytes(file.read_bytes().replace(b"100", b"900"))
     assert subprocess.run(verify, capture_output=True, check=False).returncode == 1

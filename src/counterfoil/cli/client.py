@@ -39,13 +39,16 @@ class Client:
         return self._call("POST", path, body)
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        return json.loads(self._answer(method, path, body))
+
+    def _answer(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
         with self._connected() as connection:
             connection.request(method, path, None if body is None else json.dumps(body).encode(), self._headers)
             answer = connection.getresponse()
             content = answer.read()
         if answer.status >= 300:
             raise CounterfoilError("refused", f"{method} {path}: {answer.status} {content.decode()}")
-        return json.loads(content)
+        return content
 
     def download(self, url: str, path: Path) -> Iterator[tuple[int, int]]:
         """Fetch a file in chunks, yielding (bytes so far, size in bytes). Raises when it arrives cut or altered."""
@@ -63,6 +66,10 @@ class Client:
                 yield done, size
         if done != size or f'"{digest.hexdigest()}"' != answer.headers["ETag"]:
             raise CounterfoilError("download_damaged", f"{url} arrived cut or altered; download it again")
+
+    def fetch(self, url: str, path: Path) -> None:
+        """GET a small file, as it is."""
+        path.write_bytes(self._answer("GET", urlsplit(url).path, None))
 
     def _connected(self) -> closing[HTTPConnection]:
         parts = urlsplit(self._url)

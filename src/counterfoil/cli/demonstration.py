@@ -23,13 +23,15 @@ from counterfoil.cli.replay import (
     gift_code,
     loyalty_code,
 )
+from counterfoil.cli.verifying import MANIFEST_ENDING, verify
 from counterfoil.clock import MS_PER_DAY, SystemClock
 from counterfoil.compose import System, build
+from counterfoil.dataplane.signature import Signer
 from counterfoil.db.unit import Unit
 from counterfoil.db.vouchers import Row
 from counterfoil.domain.customers import CustomerDraft
 from counterfoil.domain.vouchers import VoucherDraft, VoucherType
-from counterfoil.errors import CounterfoilError
+from counterfoil.errors import CounterfoilError, InvalidInput
 from counterfoil.services.core import Caller
 from counterfoil.services.customers import upsert_customer
 from counterfoil.services.issuing import insert_vouchers
@@ -38,6 +40,7 @@ PROJECT = "demo"
 LOYALTY = "Grocery points"
 GIFT = "Grocery gift cards"
 QUICK_ONE_IN = 12
+MARK_FILE = ".counterfoil-demo"
 FIELDS = ["id", "type", "voucher_id", "amount", "balance", "created_at", "source", "reason", "related_transaction_id"]
 _CARDS_PER_PIECE = 500
 _ASK_EVERY_S = 0.05
@@ -48,7 +51,7 @@ def run(home: str | None, *, quick: bool) -> None:
     console = Console(stderr=False, highlight=False)
     settings = settings_table.load({"home": home or "demo-home"})
     log.configure("warning")
-    shutil.rmtree(settings.home_path, ignore_errors=True)
+    _clear(settings.home_path)
     console.print(f"[bold]Counterfoil demo[/bold]: a year of grocery baskets, in {settings.home_path}")
     panel = purchases.load(one_in=QUICK_ONE_IN if quick else 1, until_ms=SystemClock().now_ms())
     console.print(
@@ -65,6 +68,21 @@ def run(home: str | None, *, quick: bool) -> None:
         console.print(f"Serving on {server.url}")
         path = _export(Client(server.url, keys.app_id, keys.app_token), campaign_id, settings.home_path, console)
     _report(path, console)
+
+
+def _clear(home: Path) -> None:
+    """Make the folder new. What an earlier demo left in it goes; anything else is somebody's, and is left alone."""
+    mark = home / MARK_FILE
+    if home.exists() and not mark.exists() and any(home.iterdir()):
+        raise InvalidInput(
+            "home_in_use",
+            f"{home} holds something that no demo made; give the demo a folder of its own with --home",
+            field="home",
+            value=str(home),
+        )
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    mark.touch()
 
 
 def _progress(console: Console) -> Progress:
@@ -170,6 +188,7 @@ def _export(client: Client, campaign_id: str, home: Path, console: Console) -> P
         bar = progress.add_task("Download (bytes)", total=None)
         for done, size in client.download(export["result"]["url"], path):
             progress.update(bar, total=size, completed=done)
+    client.fetch(export["result"]["manifest"], path.with_name(path.name + MANIFEST_ENDING))
     return path
 
 
@@ -183,4 +202,8 @@ def _report(path: Path, console: Console) -> None:
     console.print(table)
     for line in found.first_lines:
         console.print(line, markup=False, soft_wrap=True)
+    console.print("\nThe same proof from the signed manifest, as `counterfoil verify` gives it to anyone, offline:")
+    signer = Signer.of_home(path.parent)
+    if verify(path.with_name(path.name + MANIFEST_ENDING), trusted=[signer.fingerprint], console=console) != 0:
+        raise CounterfoilError("export_damaged", f"{path} is not what its manifest says")
     sys.stdout.write(f"export: {path} rows={found.rows} sha256={found.sha256}\n")

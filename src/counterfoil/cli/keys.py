@@ -1,4 +1,4 @@
-"""`counterfoil keys`: make credentials. Works beside a running server."""
+"""`counterfoil keys`: make credentials, show the key that signs manifests. Works beside a running server."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from counterfoil import settings as settings_table
 from counterfoil.clock import SystemClock
+from counterfoil.dataplane.signature import Signer
 from counterfoil.db.engine import Database
 from counterfoil.db.migrate import prepare
 from counterfoil.services.access import Access
@@ -24,3 +25,10 @@ def create(given: dict[str, Any], project: str, app_id: str | None, app_token: s
     keys = Access(database, SystemClock()).create_keys(project, app_id=app_id, app_token=app_token, scopes=wanted)
     sys.stdout.write(msgspec.json.encode(dataclasses.asdict(keys)).decode() + "\n")
     database.dispose()
+
+
+def signing(given: dict[str, Any]) -> None:
+    """Print fingerprint and public key of the key in the home folder that signs manifests; it is made if there is none."""
+    signer = Signer.of_home(settings_table.load(given).home_path)
+    shown = {"fingerprint": signer.fingerprint, "public_key": signer.public_key}
+    sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")

@@ -85,6 +85,14 @@ def keys_create(
     keys.create({"home": home, "database": database}, project, app_id, app_token, scopes)
 
 
+@keys_app.command("signing")
+def keys_signing(home: Home = None) -> None:
+    """Print the fingerprint and the public key by which this home's manifests are signed, to note down elsewhere."""
+    from counterfoil.cli import keys  # noqa: PLC0415  keeps --help quick
+
+    keys.signing({"home": home})
+
+
 @projects_app.command("list")
 def projects_list(home: Home = None, database: DatabaseUrl = None) -> None:
     """Print every project with what it has set."""
@@ -191,11 +199,15 @@ def verify(
         Path | None, typer.Option(help="The exported file, or the folder of several; default: beside it")
     ] = None,
     previous: Annotated[Path | None, typer.Option(help="The manifest before it, to check the chain")] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="Fingerprint of a key that may have signed it (`counterfoil keys signing`); may be repeated"),
+    ] = None,
 ) -> None:
     """Check an export against its manifest, offline: hashes, rows, sums, balances, signature."""
     from counterfoil.cli import verifying  # noqa: PLC0415  keeps --help quick
 
-    raise typer.Exit(verifying.verify(manifest, file, previous))
+    raise typer.Exit(verifying.verify(manifest, file, previous, trusted=key or ()))
 
 
 @app.command()
@@ -214,7 +226,7 @@ def doctor(
 @app.command()
 def demo(
     home: Home = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the households, for a first look")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A twelfth of the households, for a first look")] = False,
 ) -> None:
     """Replay a year of real-size purchases, export a campaign over HTTP, and check every card's chain."""
     from counterfoil.cli import demonstration  # noqa: PLC0415  keeps --help quick

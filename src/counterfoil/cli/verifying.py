@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,15 +13,33 @@ from counterfoil.dataplane.verify import verify as check
 from counterfoil.errors import InvalidInput
 
 MANIFEST_ENDING = ".manifest.json"
+_FINGERPRINT = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def verify(manifest: Path, file: Path | None, previous: Path | None) -> int:
-    """Print what was checked and what was found; returns 0 when all holds, 1 otherwise."""
-    console = Console(highlight=False)
+def verify(
+    manifest: Path,
+    file: Path | None = None,
+    previous: Path | None = None,
+    *,
+    trusted: Sequence[str] = (),
+    console: Console | None = None,
+) -> int:
+    """Print what was checked and what was found; returns 0 when all holds, 1 otherwise.
+
+    trusted: fingerprints of keys, one of which must have signed. Raises InvalidInput.
+    """
+    for fingerprint in trusted:
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            words = (
+                f"--key {fingerprint} is no fingerprint; it must be 64 hex digits, as `counterfoil keys signing` shows"
+            )
+            raise InvalidInput("invalid_fingerprint", words, field="key", value=fingerprint)
+    console = console or Console(highlight=False)
     data = _bytes(manifest)
     document = read_manifest(data)
     names = [str(about["name"]) for about in document["files"]]
-    verdict = check(data, _files(names, manifest, file), previous=None if previous is None else _bytes(previous))
+    before = None if previous is None else _bytes(previous)
+    verdict = check(data, _files(names, manifest, file), previous=before, trusted=[t.lower() for t in trusted])
     for line in verdict.checked:
         console.print(f"[green]ok  [/green] {line}", soft_wrap=True)
     for line in verdict.findings:

@@ -1,7 +1,7 @@
 """The key that signs manifests, and the check of a signature.
 
 The key is made at the first use and kept in the home folder. Whoever wants to know that a manifest comes from this
-house compares its fingerprint with the one noted beforehand (`counterfoil doctor` shows it).
+house compares its fingerprint with the one noted beforehand (`counterfoil keys signing` shows it).
 """
 
 from __future__ import annotations
