@@ -143,6 +143,8 @@ def test_the_command_line_exports_and_verifies(tmp_path: Path) -> None:
     assert trusted.returncode == 0 and f"by the trusted key {key}" in trusted.stdout
     stranger = subprocess.run([*verify, "--key", "0" * 64], capture_output=True, text=True, check=False)
     assert stranger.returncode == 1 and "a key that you do not trust" in stranger.stdout
-    assert "64 hex digits" in subprocess.run([*verify, "--key", "x"], capture_output=True, text=True, check=False).stderr
+    assert (
+        "64 hex digits" in subprocess.run([*verify, "--key", "x"], capture_output=True, text=True, check=False).stderr
+    )
     file.write_bytes(file.read_bytes().replace(b"100", b"900"))
     assert subprocess.run(verify, capture_output=True, check=False).returncode == 1
