@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.testclient import TestClient
 
@@ -67,6 +66,8 @@ def rows(content: str) -> list[dict[str, str]]:
 
 def name_of(answer: Any) -> str:
     """The name under which a download wants to be saved."""
-    found = re.search(r"filename\*=UTF-8''(\S+)", answer.headers["content-disposition"])
-    assert found is not None
-    return unquote(found.group(1))
+    said = EmailMessage()
+    said["content-disposition"] = answer.headers["content-disposition"]
+    name = said.get_filename()
+    assert name is not None
+    return name
