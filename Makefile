@@ -31,8 +31,8 @@ serve: setup ## Run API, console and worker in one process (ARGS="--port 8080 ..
 test: setup .venv/.browser .venv/.node ## Run every test (ARGS="..." goes to pytest)
 	@$(PYTEST) $(ARGS)
 
-quick: setup ## Run the tests that need no other server, cluster, browser or client
-	@$(PYTEST) -m "not (postgres or s3 or spark or browser or clients or crash)" $(ARGS)
+quick: setup ## Run the tests that take no time and need no other server, cluster, browser or client
+	@$(PYTEST) -m "not (postgres or s3 or spark or browser or clients or crash or slow)" --ignore=tests/clients $(ARGS)
 
 bench: setup .venv/.bench ## Measure against the peers (ROWS=10000000 ROUNDS=5 CASES=full,...); writes docs/benchmarks.md
 	@$(BIN)/python -m bench $(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(CASES),--cases $(CASES)) \

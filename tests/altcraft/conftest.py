@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from fastapi import FastAPI
 
-from counterfoil.compose import System, build_app
-from tests.altcraft.shop import Shop, opened
+from counterfoil.compose import System
+from tests.altcraft.shop import Shop
 from tests.fakes import FakeClock
+from tests.wired import House
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """A whole system with a fake clock in a folder of its own. Each test has projects of its own in it."""
-    with opened(tmp_path_factory.mktemp("altcraft"), FakeClock()) as built:
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """What the tests of this process share; ask for `system`."""
+    with closing(House(tmp_path_factory.mktemp("altcraft") / "home")) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
-def app(system: System) -> FastAPI:
+def system(house: House) -> System:
+    """A whole system with a fake clock, new for each module. Each test has projects of its own in it."""
+    house.clean()
+    return house.system
+
+
+@pytest.fixture(scope="module")
+def app(house: House, system: System) -> FastAPI:
     """The application."""
-    return build_app(system)
+    return house.app
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from counterfoil.clock import Clock
 from counterfoil.compose import System, build, worker_settings
 from counterfoil.dataplane.csv_encoder import csv_encoder
 from counterfoil.dataplane.parts import PartMaker
+from counterfoil.dataplane.rows import RowSource
 from counterfoil.dataplane.scan_rows import DatabaseRows
 from counterfoil.dataplane.signature import Signer
 from counterfoil.db import queue, segments
@@ -51,10 +52,10 @@ def opened(folder: Path, clock: Clock, **given: Any) -> Iterator[System]:
             built.close()
 
 
-def workshop(system: System, *, archived: bool = False) -> Workshop:
-    """What `compose` gives a worker. archived: it reads the archive's segments too."""
+def workshop(system: System, *, archived: bool = False, rows: RowSource | None = None) -> Workshop:
+    """What `compose` gives a worker. archived: it reads the archive's segments too. rows: where it reads instead."""
     database, store = system.database, system.store
-    source = DatabaseRows(database)
+    source = rows or DatabaseRows(database)
     maker = PartMaker(ArchiveRows(store, source) if archived else source, {"csv": csv_encoder}, store)
     planner = ExportPlanner(database, archive_of=segments.archive_of) if archived else ExportPlanner(database)
     return Workshop(
@@ -69,9 +70,9 @@ def workshop(system: System, *, archived: bool = False) -> Workshop:
     )
 
 
-def work(system: System, *, archived: bool = False) -> None:
+def work(system: System, *, archived: bool = False, rows: RowSource | None = None) -> None:
     """Run every export that waits."""
-    shop = workshop(system, archived=archived)
+    shop = workshop(system, archived=archived, rows=rows)
     while True:
         with system.database.write() as connection:
             claim = queue.claim(connection, "test", shop.settings.lease_ttl_ms)

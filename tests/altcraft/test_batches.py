@@ -88,6 +88,7 @@ def write(shop: Shop) -> Any:
     return writing
 
 
+@pytest.mark.slow
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(INSTANTS), min_size=1, max_size=9), st.integers(1, 5), st.lists(writes, max_size=8))
 def test_batches_joined_are_one_export_of_the_period(

@@ -389,41 +389,6 @@ def test_imported_movements_have_ids_of_their_own_too(system: System, shop: Shop
     ]
 
 
-def test_a_failed_task_says_why(system: System, shop: Shop) -> None:
-    programme = shop.programme()
-    task_id = shop.ask(programme)
-    with system.database.write() as connection:
-        values = {"status": "ERROR", "error_code": "store_full", "error_message": "The disk is full", "finished_at": 1}
-        connection.execute(exports.update().where(exports.c.id == task_id).values(**values))
-    assert shop.status(task_id) == {"status": "failed", "progress": 0, "result": {"errors": ["The disk is full"]}}
-
-
-def test_a_canceled_and_an_expired_task_say_so(system: System, shop: Shop) -> None:
-    programme = shop.programme()
-    canceled = shop.ask(programme)
-    system.services.exports.cancel(shop.caller, canceled)
-    data = shop.status(canceled)
-    assert data["status"] == "canceled" and "canceled" in data["result"]["errors"][0]
-    batch = shop.export(programme)
-    with system.database.write() as connection:
-        connection.execute(exports.update().where(exports.c.id == batch.task_id).values(status="EXPIRED"))
-    data = shop.status(batch.task_id)
-    assert (data["status"], data["progress"], data["result"]["hashed_file"]) == ("completed", 100, "")
-    assert "retention" in data["result"]["errors"][0]
-    told(shop.altcraft.get("/api/download/" + batch.result["hashed_file"]), 404, "retention", 404)
-
-
-def test_progress_goes_by_rows(system: System, shop: Shop) -> None:
-    task_id = shop.ask(shop.programme())
-    with system.database.write() as connection:
-        running = {"status": "IN_PROGRESS", "lease_owner": "a:1", "lease_until": 1, "rows_total": 400, "rows_done": 100}
-        connection.execute(exports.update().where(exports.c.id == task_id).values(**running))
-    assert shop.status(task_id) == {"status": "in_progress", "progress": 25, "result": {}}
-    with system.database.write() as connection:
-        connection.execute(exports.update().where(exports.c.id == task_id).values(rows_done=400))
-    assert shop.status(task_id)["progress"] == 99
-
-
 # -- downloads ----------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import hypothesis
+import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck
@@ -22,6 +23,7 @@ EXAMPLES = 12
 CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 
+@pytest.mark.slow
 def test_every_answer_is_one_that_the_document_names(app: FastAPI, shop: Shop) -> None:
     shop.member(shop.programme(), "ann@example.com")
     schema = schemathesis.openapi.from_asgi("/openapi.json", app).include(path_regex="^/api/")

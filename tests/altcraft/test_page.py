@@ -15,6 +15,8 @@ import pytest
 from tests.altcraft.shop import rows_of
 from tests.e2e.server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs" / "altcraft.md"
 
 

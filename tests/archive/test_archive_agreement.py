@@ -81,6 +81,7 @@ def agree(archived: Archived, request: ExportRequest, share: float, rows_per_tas
 _draws = (requests(), st.sampled_from((1.0, 1.0, 0.6, 0.02)), st.sampled_from((15, 60, 10_000)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(*_draws)
 def test_sqlite_and_its_archive_agree(sqlite: Archived, asked: ExportRequest, share: float, rows_per_task: int) -> None:

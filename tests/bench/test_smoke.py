@@ -36,7 +36,7 @@ PEERS = [
 ]
 """Those that `make bench` installs are held to it where they are."""
 
-pytestmark = pytest.mark.xdist_group("bench")
+pytestmark = [pytest.mark.xdist_group("bench"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ def projects(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_a_setting_is_set_shown_used_by_a_running_server_and_unset(tmp_path: Path, clock: FakeClock) -> None:
     home = tmp_path / "home"
     system = build(settings_table.load({"home": str(home)}, {}), clock)
@@ -52,6 +53,7 @@ def test_a_setting_is_set_shown_used_by_a_running_server_and_unset(tmp_path: Pat
     system.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

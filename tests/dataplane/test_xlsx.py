@@ -117,6 +117,7 @@ def test_hostile_text_survives() -> None:
         assert [row["A"] for row in rows[1:]] == [Found("text", text, "General") for text in texts]
 
 
+@pytest.mark.slow
 @given(case=drawn())
 def test_cells_say_what_the_csv_says(case: Drawn) -> None:
     columns = labelled(case)

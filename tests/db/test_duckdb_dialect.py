@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,7 @@ def run(statement: sa.Select[Any]) -> list[tuple[Any, ...]]:
         return connection.execute(text, parameters).fetchall()
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(filters(ABOUT), st.booleans())
 def test_filters_find_on_duckdb_what_plain_python_finds(asked: Filter, descending: bool) -> None:

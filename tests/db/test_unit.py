@@ -318,6 +318,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     made.database.dispose()
 
 
+@pytest.mark.slow
 @given(groups=GROUPS)
 @settings(max_examples=150)
 def test_groups_are_as_if_each_piece_had_its_own_transaction(drawn: Bench, groups: list[list[list[Work]]]) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from tests.e2e.server import COMMAND, finished, serving
 
+pytestmark = pytest.mark.slow
+
 FIELDS = ["id", "type", "voucher_id", "amount", "balance", "created_at"]
 
 

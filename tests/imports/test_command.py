@@ -17,6 +17,8 @@ from counterfoil.db.soundness import findings
 from tests.imports.world import write_csv
 from tests.waiting import until
 
+pytestmark = pytest.mark.slow
+
 VOUCHERS = "id,code,voucher_type,campaign,campaign_id"
 TRANSACTIONS = "id,voucher_id,type,amount,balance,created_at"
 

@@ -77,6 +77,7 @@ def check_same(source: House, target: House, folder: Path) -> None:
         assert stored == summaries.counted(connection, target.project_id)
 
 
+@pytest.mark.slow
 @given(doings)
 @settings(max_examples=25)
 def test_any_ledger_comes_back(done: list[tuple[str, int, int, int]]) -> None:

@@ -62,6 +62,8 @@ from tests.ledger.naive_shop import (
 )
 from tests.ledger.truth import ledger_faults
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ("ann", "bob", "eve")
 GIFTS = ("gift-1", "gift-2", "gift-3")
 OFFS = ("off-1", "off-2")

@@ -18,6 +18,8 @@ from counterfoil import settings as settings_table
 from counterfoil.compose import build, build_app
 from tests.fakes import FakeClock
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 30
 CHECKS = (not_a_server_error, status_code_conformance)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,7 @@ def test_small_segments_share_a_task_and_piles_are_cut_by_time() -> None:
     assert max(task.rows_estimate or 0 for task in made.tasks) <= 200
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_segments_are_planned_within_a_second() -> None:
     count = 100_000
     # Neighbours overlap a little, as commit order and created_at differ a little; one import reaches far back.

@@ -17,7 +17,9 @@ from counterfoil.compose import System
 from counterfoil.domain.movements import HIDDEN_TYPES, MovementType
 from tests.fakes import FakeClock
 from tests.waiting import until
-from tests.web.conftest import House
+from tests.wired import House
+
+pytestmark = pytest.mark.slow
 
 FIELDS = [
     *("id", "type", "source_id", "reason", "balance", "amount", "created_at"),

@@ -25,6 +25,8 @@ from tests.waiting import until
 from tests.web.conftest import signed_in
 from tests.web.listed_cells import CELLS, row
 
+pytestmark = pytest.mark.slow
+
 LISTS = {
     "voucher": ("/v1/vouchers", "vouchers"),
     "redemption": ("/v1/redemptions", "redemptions"),
