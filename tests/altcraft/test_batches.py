@@ -5,18 +5,24 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
-from counterfoil.compose import System, build_app
+from counterfoil import settings as settings_table
+from counterfoil.compose import System, build, build_app
 from counterfoil.db.schema import movements
 from counterfoil.ids import movement_uuid, read_cursor_uuid
 from tests.altcraft.shop import ALWAYS, EXPORT, Batch, Shop, named, opened, seal, work
+from tests.databases import postgres_ledger
 from tests.fakes import FakeClock
+from tests.services import PostgresServer
+from tests.waiting import until
 
 # A few instants that many movements share: before, at the ends of, in, and after the period.
 INSTANTS = (
@@ -143,32 +149,57 @@ def test_a_chain_goes_on_through_the_archive(system: System, shop: Shop, write: 
     assert chain.ids == expected(shop, programme, chain.seq_max)
 
 
-def test_a_chain_holds_while_somebody_writes(shop: Shop, write: Any) -> None:
+def walk_while_they_write(shop: Shop, doors: list[TestClient]) -> None:
+    """A chain that begins and goes on while each door is written through holds what its cursor's snapshot holds."""
     programme = shop.programme()
-    write(programme, ["2024-02-10T12:00:00Z"] * 9)
-    ann = {"matching": "email", "email": f"ann@{programme['id']}.example"}
-    stop, written = threading.Event(), list[str]()
+    body = {**named(programme), **shop.member(programme), "amount": "1"}
+    for at in INSTANTS * 2:
+        shop.call("loyalty/accrue_points", **body, created_at=at)
+    stop, told = threading.Event(), list[dict[str, Any]]()
 
-    def writing() -> None:
-        for at in itertools.cycle(INSTANTS):
-            if stop.is_set():
-                return
-            body = {**named(programme), **ann, "amount": "1", "created_at": at}
-            written.append(shop.client(Authorization=f"Bearer {shop.token}").post("/api/v1.1/loyalty/accrue_points", json=body).text)  # fmt: skip
+    def writing(door: TestClient, first: int) -> None:
+        for no in range(first, first + 100):
+            if not stop.is_set():
+                posted = {**body, "created_at": INSTANTS[no % len(INSTANTS)]}
+                told.append(door.post("/api/v1.1/loyalty/accrue_points", json=posted).json())
 
-    chain = Chain(shop, programme, 2)
-    chain.step()  # its snapshot is taken before the writer begins, so that it is known here
-    writer = threading.Thread(target=writing)
-    writer.start()
+    writers = [threading.Thread(target=writing, args=(door, no)) for no, door in enumerate(doors)]
+    for writer in writers:
+        writer.start()
     try:
+        until(lambda: len(told) > 3, "somebody to write")
+        chain = Chain(shop, programme, 4)
+        chain.step()
+        cursor = read_cursor_uuid(shop.caller.project.key, chain.from_id)
+        assert cursor is not None
         while not chain.done:
             chain.step()
+        assert chain.ids == expected(shop, programme, cursor[1])
+        assert cursor[1] < last_seq(shop), "nobody wrote meanwhile"
     finally:
         stop.set()
-        writer.join()
-    assert written and all('"error":0' in each for each in written)
-    assert chain.ids == expected(shop, programme, chain.seq_max)
-    assert len(chain.ids) == 9
+        for writer in writers:
+            writer.join()
+    assert {answer["error"] for answer in told} == {0}
+
+
+def test_a_chain_holds_while_others_write(shop: Shop) -> None:
+    walk_while_they_write(shop, [shop.client(Authorization=f"Bearer {shop.token}") for _ in range(3)])
+
+
+def test_a_chain_holds_on_postgresql_while_another_server_writes_too(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    with postgres_ledger(postgres_server, projects=0) as ledger, ExitStack() as stack:
+        given = {"database": ledger.url.render_as_string(hide_password=False)}
+        systems = [
+            stack.enter_context(closing(build(settings_table.load({"home": str(tmp_path / str(no)), **given}, {}))))
+            for no in range(2)
+        ]
+        shop = Shop(systems[0], build_app(systems[0]))
+        headers = {"Authorization": f"Bearer {shop.token}"}
+        other = TestClient(build_app(systems[1]), headers=headers)
+        walk_while_they_write(shop, [shop.client(**headers), other, other])
 
 
 def test_a_transaction_id_out_of_a_file_begins_there_in_a_new_snapshot(shop: Shop, write: Any) -> None:
