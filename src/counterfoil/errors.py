@@ -87,11 +87,16 @@ class TooLarge(CounterfoilError):
 
 
 class RateLimited(CounterfoilError):
-    """Too many requests; `retry_at_s` is the Unix time in seconds at which to try again."""
+    """Too many requests; `retry_at_s` is the Unix time in seconds at which to try again, `retry_after_s` how long that is
+    from now, `limit` how many requests a minute has, where they are known."""
 
-    def __init__(self, message: str, retry_at_s: int) -> None:
+    def __init__(
+        self, message: str, retry_at_s: int, *, retry_after_s: int | None = None, limit: int | None = None
+    ) -> None:
         super().__init__("too_many_requests", message)
         self.retry_at_s = retry_at_s
+        self.retry_after_s = retry_after_s
+        self.limit = limit
 
 
 class Gone(CounterfoilError):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.catalog.objects import exportable
 from tests.e2e.server import Server
 
 pytestmark = [pytest.mark.clients, pytest.mark.xdist_group("clients")]
@@ -46,3 +47,16 @@ def test_the_story_of_a_shop(server: Server, keys: dict[str, str]) -> None:
     ]
     assert told["vouchers"]["lines"][0] == "code,voucher_type" and len(told["vouchers"]["lines"]) == 5
     assert (told["total"], told["left"]) == (3, 2)
+    for kind, seen in told["each"].items():
+        made = {name: seen["made"][name] for name in ("object", "status", "exported_object", "parameters", "result")}
+        assert made == {
+            "object": "export",
+            "status": "SCHEDULED",
+            "exported_object": kind,
+            "parameters": {},
+            "result": None,
+        }
+        assert seen["header"] == ",".join(exportable(kind).default_fields) and seen["type"].startswith("text/plain")
+        assert seen["rows"] == seen["result"]["rows"] and (seen["rows"] > 0) == (kind not in {"product", "sku"})
+        assert (seen["listed"], seen["gone"]) == (True, 404)
+    assert len(told["each"]) == 9

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import voucherify
 
+from counterfoil.catalog.objects import exportable
 from tests.e2e.server import Server
 from tests.waiting import until
 
@@ -91,6 +92,40 @@ def test_every_shortcut_passes_the_clients_models(client: voucherify.ApiClient, 
         "POINTS_TRANSFER_IN",
     }
     assert len(rows["expirations"]) == 2 and len(rows["orders"]) == 1
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_field_and_order_passes_the_clients_models(client: voucherify.ApiClient, name: str) -> None:
+    exports = voucherify.ExportsApi(client)
+    about = exportable(name)
+    for parameters in ({"fields": list(about.exported_names)}, *({"order": order} for order in about.order_names)):
+        body = {"exported_object": name, "parameters": parameters}
+        made = exports.create_export(voucherify.ExportsCreateRequestBody.from_dict(body))
+        found = exports.get_export(made.id).parameters.to_dict()
+        assert {key: found[key] for key in parameters} == parameters
+    assert list(downloaded(client, made.id)[:1]) or name in {"product", "sku"}
+
+
+def test_what_others_ask_for_does_not_keep_the_client_from_listing(
+    client: voucherify.ApiClient, server: Server, keys: dict[str, str]
+) -> None:
+    asked = {
+        "fields": ["id", "metadata.payment_mean", "metadata.shop"],
+        "filters": {"junction": "OR", "status": {"$in": ["PAID"]}, "metadata.shop": {"conditions": {"$is": 1}}},
+        "split_rows": 1,
+        "header_style": "titles",
+    }
+    with server.client(keys) as plain:
+        body = {"exported_object": "order", "parameters": asked, "order": "-created_at"}
+        made = plain.post("/v1/exports", json=body).json()
+        assert made["parameters"]["fields"] == asked["fields"]
+        exports = voucherify.ExportsApi(client)
+        rows = downloaded(client, made["id"])
+        assert list(rows[0]) == ["ID", "Metadata.payment_mean", "Metadata.shop"]
+        found = exports.get_export(made["id"])
+        assert found.parameters.fields == ["id", "metadata"]
+        assert [export.id for export in exports.list_exports().exports] == [made["id"]]
+        assert plain.get(f"/v1/exports/{made['id']}").json()["parameters"]["fields"] == asked["fields"]
 
 
 def test_errors_are_the_clients_own_exceptions(client: voucherify.ApiClient, server: Server) -> None:

@@ -88,8 +88,8 @@ def test_the_python_client_is_shown_a_condition_it_accepts(api: TestClient, camp
 
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("a field", {"parameters": {"fields": ["id", "colour"]}}, "invalid_export_fields", "Allowed fields: id, "),
-    ("an order", {"parameters": {"order": "amount"}}, "invalid_payload", "[ created_at, -created_at ]"),
-    ("a filter field", {"parameters": {"filters": {"colour": {"conditions": {"$is": "red"}}}}}, "invalid_payload", "colour"),
+    ("an order", {"parameters": {"order": "amount"}}, "invalid_payload", "Property .parameters.order should be equal to one of the allowed values [ created_at, -created_at ]"),
+    ("a filter field", {"parameters": {"filters": {"colour": {"conditions": {"$is": "red"}}}}}, "invalid_payload", "Property .parameters.filters.colour should be equal to one of the allowed values [ id, "),
     ("an operator", {"parameters": {"filters": {"created_at": {"conditions": {"$gt": 1}}}}}, "invalid_payload", "condition must be one of"),
     ("an operand", {"parameters": {"filters": {"created_at": {"conditions": {"$after": "soon"}}}}}, "invalid_payload", "created_at"),
     ("a junction", {"parameters": {"filters": {"junction": "xor", "voucher_id": {"$is": "v"}}}}, "invalid_payload", "[ and, or ]"),
@@ -109,6 +109,24 @@ def test_a_wrong_request_names_what_is_allowed_and_queues_nothing(
     error = answer.json()
     assert error["code"] == 400 and error["key"] == key and words in error["details"], error
     assert queued(system) == 0
+
+
+def test_objects_are_the_vendors_nine(api: TestClient) -> None:
+    for name in ("movement", "points_transaction", "nothing", None, 1):
+        answer = api.post("/v1/exports", json={"exported_object": name})
+        assert answer.status_code == 400
+    assert answer.json()["details"] == (
+        "Property .exported_object should be equal to one of the allowed values [ voucher, redemption, customer, "
+        "publication, order, points_expiration, voucher_transactions, product, sku ]"
+    )
+
+
+def test_the_python_client_is_shown_fields_it_accepts(api: TestClient) -> None:
+    asked = {"exported_object": "order", "parameters": {"fields": ["id", "metadata.a", "metadata.b"]}}
+    made = api.post("/v1/exports", json=asked).json()
+    assert made["parameters"]["fields"] == asked["parameters"]["fields"]
+    shown = api.get(f"/v1/exports/{made['id']}", headers={"X-Voucherify-Channel": "Python-SDK"}).json()
+    assert shown["parameters"] == {"fields": ["id", "metadata"]}
 
 
 def test_a_campaign_without_balances_is_forbidden(system: System, api: TestClient, campaigns: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ from counterfoil.db import exports as rows
 from counterfoil.db.engine import Database
 from counterfoil.db.schema import exports
 from counterfoil.errors import Misconfigured, Unavailable
+from counterfoil.plan.request import Condition, FieldFilter, Filter
 from counterfoil.worker.runner import Chore, Runner
 from counterfoil.worker.settings import WorkerSettings
 from tests.databases import sqlite_ledger
@@ -117,6 +118,39 @@ def test_a_cancel_stops_a_running_export_within_a_moment(world: World, wake: thr
     assert final(world, "exp_1").status == "CANCELED"
     runner.stop()
     assert world.files() == []
+
+
+def test_an_export_deleted_while_it_runs_is_stopped_and_leaves_no_file(world: World, wake: threading.Event) -> None:
+    held, gate = gated(world)
+    runner = Runner(held.shop, wake)
+    runner.start()
+    world.ask("exp_1", request())
+    assert gate.entered.wait(30)
+    world.store.put("exports/1/exp_1/1/part-00000.csv", b"half")
+    with world.database.write() as connection:
+        assert rows.delete_export(connection, 1, "exp_1")
+    until(lambda: world.files() == [], "the worker to notice and to remove what it wrote")
+    runner.stop()
+
+
+def test_a_long_exports_rows_are_counted_beside_it(world: World, wake: threading.Event) -> None:
+    held, gate = gated(world, count_after_s=0.0)
+    runner = Runner(held.shop, wake)
+    runner.start()
+    gained = Filter("and", (FieldFilter("amount", (Condition("more_than", (0,)),)),))
+    world.ask("exp_1", request(filter=gained))
+    assert gate.entered.wait(30)
+    every = world.row("exp_1").seq_max
+
+    def counted() -> int | None:
+        total = world.row("exp_1").rows_total
+        return None if total in (None, every) else total
+
+    total = until(counted, "the rows to be counted")
+    gate.open.set()
+    done = final(world, "exp_1")
+    assert done.result is not None and done.result["rows"] == total < every
+    runner.stop()
 
 
 def test_a_small_export_is_not_held_up_by_huge_ones(world: World, wake: threading.Event) -> None:

@@ -71,6 +71,12 @@ class DatabaseRows:
             stop.check()  # an interrupted statement fails with the driver's words; ours say why
             raise
 
+    def count(self, selection: Selection, task: Task, stop: StopFlag) -> int:
+        """How many rows `batches` gives for a task. Errors as there; costs the database a search, and no rows are made."""
+        statement = exportables.count_object(selection.object, _rows(selection, task))
+        with self._database.read() as connection, _cursor(connection, statement, stop) as cursor:
+            return int(cursor.fetchone()[0])
+
 
 def reads_movements(object_name: str) -> bool:
     """Whether the object's rows are movements, which never change and have a chain."""
@@ -94,9 +100,19 @@ def _places(selection: Selection) -> dict[str, str]:
 
 
 def _statement(selection: Selection, task: Task, extra: Sequence[str]) -> sa.Select[Any]:
+    statement = exportables.select_object(
+        selection.object,
+        list(dict.fromkeys(_places(selection).values())),
+        _rows(selection, task),
+        order=selection.order,
+        limit=selection.limit_rows,
+    )
+    return statement.add_columns(*(movements.c[name] for name in extra))
+
+
+def _rows(selection: Selection, task: Task) -> exportables.Rows:
     low, high = task.tail if task.tail is not None else (None, None)
-    is_movements = task.reads == "movements"
-    rows = exportables.Rows(
+    return exportables.Rows(
         selection.project_id,
         scope=selection.scope,
         filter=selection.filter,
@@ -104,16 +120,8 @@ def _statement(selection: Selection, task: Task, extra: Sequence[str]) -> sa.Sel
         seq_to=min(high, selection.seq_max) if high is not None else None,
         created_from=task.created_from,
         created_to=task.created_to,
-        cursor=selection.cursor if is_movements else None,
+        cursor=selection.cursor if task.reads == "movements" else None,
     )
-    statement = exportables.select_object(
-        selection.object,
-        list(dict.fromkeys(_places(selection).values())),
-        rows,
-        order=selection.order,
-        limit=selection.limit_rows,
-    )
-    return statement.add_columns(*(movements.c[name] for name in extra))
 
 
 @contextmanager

@@ -215,11 +215,18 @@ def _never_less(rows_done: int) -> sa.ColumnElement[int]:
 def record_plan(connection: Connection, claim: Claim, *, path: str, executor: str, rows_total: int | None) -> None:
     """Write down how this attempt goes about it, for whoever looks. Of several attempts' estimates the least counts, so
     that what is shown as done never becomes less."""
-    known: dict[str, Any] = {}
-    if rows_total is not None:
-        smaller = (exports.c.rows_total < rows_total, exports.c.rows_total)
-        known["rows_total"] = sa.case(smaller, else_=rows_total)
+    known = {} if rows_total is None else {"rows_total": _never_more(rows_total)}
     _fenced(connection, claim, path=path, executor=executor, **known)
+
+
+def record_count(connection: Connection, claim: Claim, rows_total: int) -> None:
+    """Write down how many rows there will be, for whoever looks at the progress."""
+    _fenced(connection, claim, rows_total=_never_more(rows_total))
+
+
+def _never_more(rows_total: int) -> sa.ColumnElement[int]:
+    smaller = (exports.c.rows_total < rows_total, exports.c.rows_total)
+    return sa.case(smaller, else_=rows_total)
 
 
 def record_part(connection: Connection, claim: Claim, part: RecordedPart, rows_done: int) -> None:

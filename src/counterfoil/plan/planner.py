@@ -49,9 +49,10 @@ class PlanLimits:
     cards_by_index: int = 1_000
 
 
-def check(request: ExportRequest, *, now_ms: int) -> None:
-    """Raise InvalidInput when the request cannot be planned; what `plan` would raise, without planning."""
-    select(request, project_id=0, seq_max=0, now_ms=now_ms)
+def check(request: ExportRequest, *, now_ms: int, path: str = "") -> None:
+    """Raise InvalidInput when the request cannot be planned; what `plan` would raise, without planning. path: where fields,
+    order and filters stand in what the caller sent, such as `.parameters.`, for the error to name."""
+    select(request, project_id=0, seq_max=0, now_ms=now_ms, path=path)
 
 
 def select(
@@ -63,11 +64,12 @@ def select(
     metadata_names: Sequence[str] = (),
     scales: Mapping[str, int] | None = None,
     given: Mapping[str, str] | None = None,
+    path: str = "",
 ) -> Selection:
     """The selection of a request: validated, with its defaults, free of the present time.
 
     now_ms: when the export was asked for. metadata_names: the properties that `metadata` stands for. scales: decimal
-    digits of amounts by field. given: what the way to show a field asks for, by field. Raises InvalidInput:
+    digits of amounts by field. given: what the way to show a field asks for, by field. path: as of `check`. Raises InvalidInput:
     `invalid_export_object`, `invalid_export_fields`, `invalid_export_order`, `invalid_filter_field`,
     `invalid_filter_operator`, `invalid_filter_value`, `invalid_export_params`.
     """
@@ -75,7 +77,7 @@ def select(
     for name, number in (("limit_rows", request.limit_rows), ("split_rows", request.split_rows)):
         _positive(name, number)
     _positive("split_bytes", request.split_bytes)
-    fields = check_fields(about, request.fields)
+    fields = check_fields(about, request.fields, path=f"{path}fields")
     return Selection(
         project_id=project_id,
         object=about.name,
@@ -87,9 +89,9 @@ def select(
             scales=scales,
             given=given,
         ),
-        filter=resolve(request.filter, about, now_ms=now_ms),
+        filter=resolve(request.filter, about, now_ms=now_ms, path=f"{path}filters"),
         scope=resolve(request.scope, about, now_ms=now_ms, path="scope", in_ms=True),
-        order=check_order(about, request.order),
+        order=check_order(about, request.order, path=f"{path}order"),
         seq_max=seq_max,
         format=request.format,
         compression=request.compression,

@@ -28,7 +28,8 @@ CARD_CAMPAIGNS = ("LOYALTY_PROGRAM", "GIFT_VOUCHERS")
 @dataclass(frozen=True, slots=True)
 class Ask:
     """An export to make. echo: what the dialect will show of the request. export_id: the dialect's own id for it.
-    seq_max: the snapshot of an earlier export that this one goes on from; None for what the ledger holds now."""
+    seq_max: the snapshot of an earlier export that this one goes on from; None for what the ledger holds now. path: as
+    `planner.check` takes it."""
 
     request: ExportRequest
     dialect: str
@@ -37,6 +38,7 @@ class Ask:
     user_id: str | None = None
     export_id: str | None = None
     seq_max: int | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class ExportService:
         Raises InvalidInput; then nothing is queued.
         """
         request = with_settings(ask.request, caller.project.settings, cuts_bytes=format_named(ask.request.format).joins)
-        planner.check(request, now_ms=self._core.clock.now_ms())
+        planner.check(request, now_ms=self._core.clock.now_ms(), path=ask.path)
 
         def work(unit: Unit) -> dict[str, Any]:
             connection = unit.sql

@@ -86,12 +86,13 @@ class OAuth:
         self._clock = clock
 
     def grant(self, caller: Caller, app_id: str, grant_type: str | None, scope: str | None) -> Grant:
-        """A token for the caller's key. scope: space-separated; absent means what the key itself may do.
+        """A token for the caller's key. grant_type: client credentials, also when absent, as the vendor's clients leave it
+        out. scope: space-separated; absent means what the key itself may do.
 
         Raises InvalidInput (`invalid_grant_type`, `invalid_scope`), Forbidden for scopes the key lacks, RateLimited
         when the project holds too many tokens.
         """
-        if grant_type != GRANT_TYPE:
+        if (grant_type or GRANT_TYPE) != GRANT_TYPE:
             raise InvalidInput("invalid_grant_type", f"Invalid grant type: {grant_type or ''}", value=grant_type)
         scopes = tuple(dict.fromkeys((scope or "").split())) or tuple(sorted(caller.scopes or {"api"}))
         unknown = [name for name in scopes if name not in SCOPES]

@@ -38,12 +38,14 @@ class Rates:
         """Count one request of a key. Raises RateLimited when its minute is used up; None where there is no limit."""
         if not self._limit:
             return None
-        window = self._clock.now_ms() // 1000 // WINDOW_S
+        now_s = self._clock.now_ms() // 1000
+        window = now_s // WINDOW_S
         with self._lock:
             if window != self._window:
                 self._window, self._counts = window, {}
             count = self._counts[key_id] = self._counts.get(key_id, 0) + 1
         retry_at_s = (window + 1) * WINDOW_S
         if count > self._limit:
-            raise RateLimited(f"More than {self._limit} requests in a minute", retry_at_s)
+            words = f"More than {self._limit} requests in a minute"
+            raise RateLimited(words, retry_at_s, retry_after_s=retry_at_s - now_s, limit=self._limit)
         return Allowance(self._limit, self._limit - count, retry_at_s)

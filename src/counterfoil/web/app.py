@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from counterfoil import __version__
 from counterfoil.clock import Clock
@@ -47,10 +49,13 @@ def create_app(parts: AppParts) -> FastAPI:
         redoc_url=None,
         lifespan=parts.lifespan,
         redirect_slashes=False,
+        strict_content_type=False,  # a body that does not say what it is, is JSON here
         separate_input_output_schemas=False,
     )
 
     async def on_error(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == 405:
+            error.headers = {**(error.headers or {}), "Allow": ", ".join(_methods(parts.routers, request))}
         return dialects.answer(request, error)
 
     for kind in (CounterfoilError, RequestValidationError, HTTPException, Exception):
@@ -58,8 +63,29 @@ def create_app(parts: AppParts) -> FastAPI:
     for router in parts.routers:
         app.include_router(router)
     app.include_router(_health(parts))
+    app.openapi = partial(_document, app.openapi)
     app.add_middleware(Edge, settings=parts.edge, clock=parts.clock, dialects=dialects)
     return app
+
+
+def _document(made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The OpenAPI document without the 422 that FastAPI adds everywhere: what it would say there, dialects say in 400."""
+    document = made()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document.get("components", {}).get("schemas", {}).pop(name, None)
+    return document
+
+
+def _methods(routers: Sequence[APIRouter], request: Request) -> list[str]:
+    """Every method of the path that was asked for: a path may have a route for each."""
+    found: set[str] = set()
+    for route in (route for router in routers for route in router.routes):
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
 
 
 def _health(parts: AppParts) -> APIRouter:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from counterfoil.errors import Damaged
 from counterfoil.files.attachment import attachment
@@ -46,7 +47,8 @@ def send(
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:",
         "Digest": f"sha-256={base64.b64encode(bytes.fromhex(file.sha256)).decode()}",
     }
-    if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    if etag in known or "*" in known:
         return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range")
     if wanted is not None and request.headers.get("if-range", etag) == etag:
@@ -64,9 +66,17 @@ def _whole(request: Request, store: Store, file: Download, headers: dict[str, st
         raise Damaged("file_damaged", f"{file.name} is not the file that was finished; ask for the export again")
     path = store.local_path(file.key)
     if path is not None:
-        # The server can hand a whole local file to the kernel; the range headers are answered above.
-        return FileResponse(path, headers=headers, media_type=media_type, stat_result=path.stat())
+        # The server can hand a whole local file to the kernel.
+        return _WholeFile(path, headers=headers, media_type=media_type, stat_result=path.stat())
     return StreamingResponse(_chunks(store, file.key, 0, file.size_bytes), headers=headers, media_type=media_type)
+
+
+class _WholeFile(FileResponse):
+    """A file response that leaves ranges alone: they were answered, or are to be left aside, before it was made."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [each for each in scope["headers"] if each[0] not in (b"range", b"if-range")]
+        await super().__call__({**scope, "headers": headers}, receive, send)
 
 
 def _part(

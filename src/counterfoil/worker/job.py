@@ -42,6 +42,7 @@ from counterfoil.errors import (
 from counterfoil.executors.base import Executor
 from counterfoil.files.store import Store
 from counterfoil.plan.task import Plan, task_hash
+from counterfoil.worker.counting import Counting
 from counterfoil.worker.lease import Lease
 from counterfoil.worker.probes import reach
 from counterfoil.worker.settings import WorkerSettings
@@ -133,8 +134,10 @@ class _Attempt:
             return TOO_LARGE
         proves = provable(plan.selection, movements=reads_movements(claim.object))
         chain = None if proves.kind == "totals" else Chain(descending=plan.selection.order.descending)
+        counting = Counting(shop.database, plan, shop.settings.count_after_s, self._tell_count)
         with nullcontext() if chain is None else closing(chain):
-            content = self._make(plan, executor, chain)
+            with counting:
+                content = self._make(plan, executor, chain)
             reach("files_made")
             proof = self._prove(plan, proves, content.totals, chain)
         reach("proved")
@@ -221,6 +224,10 @@ class _Attempt:
                 rows_total=plan.rows_estimate,
             )
         )
+
+    def _tell_count(self, rows_total: int) -> None:
+        with suppress(LeaseLost, Canceled):  # the export itself hears of it
+            self._write(lambda connection: queue.record_count(connection, self._claim, rows_total))
 
     def _make(self, plan: Plan, executor: Executor, chain: Chain | None) -> _Content:
         request = self._claim.request

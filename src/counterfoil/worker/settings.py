@@ -25,6 +25,7 @@ class WorkerSettings:
     parts_rows_min: from so many rows on, a local export is made in parts that a later attempt takes over. Parts are
     written twice (once each, once joined), so below that repeating the work after a crash is cheaper: 20 million rows
     are some ten seconds.
+    count_after_s: how long an export runs before its rows are counted for its progress; most are done by then.
     retention_days: how long files are kept; then the export is EXPIRED.
     record_retention_days: how long the record of an ended export without a file is kept.
     split_files_max: into how many files one export may be cut; more ends it as ERROR that says so.
@@ -42,6 +43,7 @@ class WorkerSettings:
     backoff_max_s: float = 300.0
     quick_rows_max: int = 2_000_000
     parts_rows_min: int = 20_000_000
+    count_after_s: float = 2.0
     retention_days: int = 30
     record_retention_days: int = 365
     split_files_max: int = 1_000

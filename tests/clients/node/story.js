@@ -73,6 +73,17 @@ async function main() {
   told.total = all.total
   await client.distributions.exports.delete(all.exports[0].id)
   told.left = (await client.distributions.exports.list()).total
+  told.each = {}
+  const kinds = ['voucher', 'redemption', 'publication', 'customer', 'order', 'points_expiration', 'voucher_transactions', 'product', 'sku']
+  for (const kind of kinds) {
+    const made = await client.distributions.exports.create({ exported_object: kind, parameters: {} })
+    const { type, lines } = await rows(made)
+    const found = await client.distributions.exports.get(made.id)
+    const listed = (await client.distributions.exports.list({ limit: 1, page: 1, order: '-created_at' })).exports.map(e => e.id)
+    await client.distributions.exports.delete(made.id)
+    const gone = await client.distributions.exports.get(made.id).catch(error => error.code)
+    told.each[kind] = { made, type, header: lines[0], rows: lines.length - 1, result: found.result, listed: listed[0] === made.id, gone }
+  }
   console.log(JSON.stringify(told))
 }
 

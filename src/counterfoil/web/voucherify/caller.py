@@ -87,11 +87,12 @@ async def optional_caller(
     app_id: Annotated[str | None, Security(app_id_scheme)],
     app_token: Annotated[str | None, Security(app_token_scheme)],
     oauth: Annotated[HTTPAuthorizationCredentials | None, Security(oauth_scheme)] = None,
+    channel: Annotated[str | None, Header(alias="X-Voucherify-Channel", include_in_schema=False)] = None,
 ) -> Caller | None:
     """The caller, or None without any credentials: for links that carry a token of their own."""
     if not app_id and not app_token and oauth is None:
         return None
-    return await caller(request, app_id, app_token, oauth)
+    return await caller(request, app_id, app_token, oauth, channel)
 
 
 def require_scope(found: Caller, path: str) -> None:

@@ -128,7 +128,7 @@ def answer(request: Request, error: CounterfoilError | RequestValidationError | 
     """The vendor's error object for anything that can go wrong."""
     request_id = request.scope.get("state", {}).get("request_id")
     if isinstance(error, RequestValidationError):
-        return _invalid(request_id, error)
+        return _not_json(request, error) or _invalid(request_id, error)
     if isinstance(error, HTTPException):
         return _http(request_id, error)
     if error is None:
@@ -146,7 +146,11 @@ def answer(request: Request, error: CounterfoilError | RequestValidationError | 
         body |= {"resource_id": error.resource_id, "resource_type": error.resource_type}
     headers = {"Retry-After": "1"} if status == 503 else None
     if isinstance(error, RateLimited):
-        headers = {"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Retry": str(error.retry_at_s)}
+        headers = {"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Retry": str(error.retry_at_s)} | {
+            name: str(value)
+            for name, value in (("X-Rate-Limit-Limit", error.limit), ("Retry-After", error.retry_after_s))
+            if value is not None
+        }
     return Json(body, status_code=status, headers=headers)
 
 
@@ -162,7 +166,12 @@ def details(error: CounterfoilError) -> str:
         return f"Unsupported field used. Allowed fields: {', '.join(error.allowed)}"
     if error.code == "invalid_filter_operator" and error.allowed is not None:
         conditions = ", ".join(f"${name}" for name in error.allowed if name not in NEUTRAL_ONLY)
-        return f"{_FILTER_FORM} and condition must be one of: {conditions}"
+        form = (
+            _FILTER_FORM
+            if _dotted(error.field or "").startswith(".parameters")
+            else _FILTER_FORM.replace(".parameters", "")
+        )
+        return f"{form} and condition must be one of: {conditions}"
     if error.code == "unknown_parameter" and error.allowed is not None:
         return f"Property {error.field} is not known; there are {', '.join(error.allowed)}"
     if error.allowed is not None and error.field is not None:
@@ -191,6 +200,15 @@ def _http(request_id: str | None, error: HTTPException) -> Response:
     key = keys.get(error.status_code, "invalid_request")
     body = {"code": error.status_code, "key": key, "message": str(error.detail), "request_id": request_id}
     return Json(body, status_code=error.status_code, headers=error.headers)
+
+
+def _not_json(request: Request, error: RequestValidationError) -> Response | None:
+    """415 for a body that nobody tried to read as JSON because its own content type says that it is none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not kind or kind.endswith(("/json", "+json")) or error.errors()[0]["loc"][0] != "body":
+        return None
+    message = f"Unsupported media type {kind}; send application/json"
+    return Json({"statusCode": 415, "error": "Unsupported Media Type", "message": message}, status_code=415)
 
 
 def _invalid(request_id: str | None, error: RequestValidationError) -> Response:

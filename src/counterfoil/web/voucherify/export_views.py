@@ -19,10 +19,13 @@ _EXPIRED = {
 _CANCELED = {"code": "export_canceled", "message": "The export was canceled before it was finished"}
 
 DIALECT = "voucherify"
+PYTHON_CLIENT = "Python-SDK"
+"""What the vendor's Python client says of itself in X-Voucherify-Channel. Its models refuse some documented answers."""
 
 
-def created(export: Export) -> dict[str, Any]:
-    """The answer to a create: the vendor's clients accept no state but SCHEDULED there, and no result."""
+def created(export: Export, channel: str | None = None) -> dict[str, Any]:
+    """The answer to a create: the vendor's clients accept no state but SCHEDULED there, and no result. channel: what the
+    caller says of itself."""
     return {
         "id": export.id,
         "object": "export",
@@ -30,17 +33,17 @@ def created(export: Export) -> dict[str, Any]:
         "status": "SCHEDULED",
         "channel": export.channel,
         "exported_object": export.object,
-        "parameters": export.echo,
+        "parameters": _tolerated(export.echo) if channel == PYTHON_CLIENT else export.echo,
         "result": None,
         "user_id": export.user_id,
     }
 
 
-def shown(export: Export, base_url: str, token: Callable[[int], str]) -> dict[str, Any]:
+def shown(export: Export, base_url: str, token: Callable[[int], str], channel: str | None = None) -> dict[str, Any]:
     """An export as get and list show it. token: gives a fresh one for the link of each of its files, by number."""
-    body = created(export)
+    body = created(export, channel)
     body["status"] = _STATES.get(export.status, export.status)
-    body["progress"] = {"rows_done": export.rows_done, "rows_total": export.rows_total, "percent": export.percent}
+    body["progress"] = _progress(export)
     body["updated_at"] = instant(export.finished_at or export.started_at or export.created_at)
     if export.status == "DONE" and export.result is not None:
         body["result"] = _result(export.result, f"{base_url}/v1/exports/{export.id}", token)
@@ -52,6 +55,22 @@ def shown(export: Export, base_url: str, token: Callable[[int], str]) -> dict[st
     elif export.status == "ERROR":
         body["error"] = {"code": export.error_code, "message": export.error_message}
     return body
+
+
+def _progress(export: Export) -> dict[str, Any]:
+    """rows_total is the most that there can be until the rows were counted; None, with percent, while nobody knows."""
+    unknown = export.rows_total is None and not export.final
+    percent = None if unknown else export.percent
+    return {"rows_done": export.rows_done, "rows_total": export.rows_total, "percent": percent}
+
+
+def _tolerated(echo: dict[str, Any]) -> dict[str, Any]:
+    """The echo without what the Python client's models refuse: a field `metadata.NAME` is shown as `metadata`. One such
+    export, whoever made it, would keep that client from listing any (facts 6.1)."""
+    if "fields" not in echo:
+        return echo
+    plain = [name.partition(".")[0] for name in echo["fields"]]
+    return {**echo, "fields": list(dict.fromkeys(plain))}
 
 
 def _result(result: dict[str, Any], url: str, token: Callable[[int], str]) -> dict[str, Any]:

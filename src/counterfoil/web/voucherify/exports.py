@@ -27,6 +27,12 @@ CSV_MEDIA_TYPE = "text/plain; charset=utf-8"
 TRANSACTIONS = "voucher_transactions"
 POINTS_EXPIRATION = "points_expiration"
 
+_DOWNLOADED: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The part of the file that `Range` asks for"},
+    302: {"description": "The file is at the store, by its own signed link (where the server is set so)"},
+    304: {"description": "The file is the one that `If-None-Match` names"},
+    416: {"description": "The file has no such part"},
+}
 OptionalCaller = Annotated[Caller | None, Depends(optional_caller)]
 ExportBody = Annotated[dict[str, Any] | None, Body(json_schema_extra=EXPORT_BODY)]
 ShortcutBody = Annotated[dict[str, Any] | None, Body(json_schema_extra=SHORTCUT_BODY)]
@@ -82,10 +88,11 @@ def _looking(
         """The project's exports, newest first unless ordered otherwise."""
         found = service.list(caller, limit=limit, page=page, order=order, dialect=export_views.DIALECT)
         url = base_url(request)
-        shown = [export_views.shown(e, url, partial(service.token, caller, e)) for e in found.rows]
+        shown = [export_views.shown(e, url, partial(service.token, caller, e), caller.channel) for e in found.rows]
         return Json(page_of("exports", shown, found.total))
 
-    @router.get("/v1/exports/{export_id}")
+    @router.head("/v1/exports/{export_id}", include_in_schema=False)
+    @router.get("/v1/exports/{export_id}", responses=_DOWNLOADED)
     def get(
         request: Request,
         export_id: str,
@@ -98,7 +105,8 @@ def _looking(
             if caller is None:
                 raise Unauthenticated
             export = service.get(caller, export_id)
-            return Json(export_views.shown(export, base_url(request), partial(service.token, caller, export)))
+            link = partial(service.token, caller, export)
+            return Json(export_views.shown(export, base_url(request), link, caller.channel))
         designated, designated_id, part = service.caller_of(token)
         if designated_id != export_id or (caller is not None and caller.project_id != designated.project_id):
             raise Unauthenticated
@@ -165,5 +173,5 @@ def _of_card(
 
 def _create(service: ExportService, caller: Caller, asked: Asked, scope: Filter) -> Response:
     request = asked.scoped(scope)
-    made = service.create(caller, Ask(request, export_views.DIALECT, asked.echo))
-    return Json(export_views.created(made))
+    made = service.create(caller, Ask(request, export_views.DIALECT, asked.echo, path=".parameters."))
+    return Json(export_views.created(made, caller.channel))

@@ -26,7 +26,8 @@ _FORM: dict[str, Any] = {
                     "properties": {
                         "grant_type": {"type": "string"},
                         "scope": {"type": "string"},
-                        "token": {"type": "string"},
+                        "access_token": {"type": "string"},
+                        "token": {"type": "string", "description": "The same by RFC 7662's name"},
                     },
                 }
             }
@@ -38,6 +39,11 @@ _FORM: dict[str, Any] = {
 async def _form(request: Request) -> dict[str, str]:
     form = await request.form()
     return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def _secret(form: dict[str, str]) -> str | None:
+    """The token that is asked about: the vendor's clients send `access_token`, RFC 7662 and 7009 say `token`."""
+    return form.get("access_token") or form.get("token")
 
 
 def routes(oauth: OAuth) -> APIRouter:
@@ -63,9 +69,9 @@ def routes(oauth: OAuth) -> APIRouter:
     @router.post("/introspect", responses=ERRORS, openapi_extra=_FORM)
     async def introspect(request: Request, caller: KeyCalling) -> Response:
         """What a token is good for; `active: false` for one that is not (any more)."""
-        secret = (await _form(request)).get("token")
+        secret = _secret(await _form(request))
         if not secret:
-            raise InvalidInput("missing_parameters", "Missing parameters: token", field="token")
+            raise InvalidInput("missing_parameters", "Missing parameters: access_token", field="access_token")
         found = await run_in_threadpool(oauth.introspect, caller, secret)
         if found is None:
             return Json({"active": False})
@@ -89,7 +95,7 @@ def routes(oauth: OAuth) -> APIRouter:
     )
     async def revoke(request: Request, caller: KeyCalling) -> Response:
         """End a token; the answer has no body either way."""
-        secret = (await _form(request)).get("token") or ""
+        secret = _secret(await _form(request)) or ""
         revoked = await run_in_threadpool(oauth.revoke, caller, secret)
         return no_content() if revoked else Response(status_code=404)
 

@@ -41,6 +41,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     404: _json("No such thing in this project", ERROR_SCHEMA),
     409: _json("It collides with something that exists", ERROR_SCHEMA),
     413: _json("The body is over the limit", BROKEN_BODY_SCHEMA),
+    415: _json("The body's content type says that it is no JSON", BROKEN_BODY_SCHEMA),
     429: _json("Too many requests", ERROR_SCHEMA),
     503: _json("Something we depend on is away; try again", ERROR_SCHEMA),
 }
