@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -19,7 +19,7 @@ from counterfoil.dataplane.formats import FORMATS
 from counterfoil.dataplane.parts import PartMaker
 from counterfoil.dataplane.scan_rows import DatabaseRows
 from counterfoil.dataplane.signature import Signer
-from counterfoil.db.engine import Database
+from counterfoil.db.engine import Database, DatabaseSettings
 from counterfoil.db.migrate import prepare, require_current
 from counterfoil.db.segments import archive_of
 from counterfoil.db.writer import GroupWriter
@@ -121,10 +121,12 @@ class Services:
 
 
 class Workers:
-    """This process's worker, when it is asked to have one."""
+    """This process's worker, when it is asked to have one. database: its own pool, so that neither a scan nor the
+    renewal of a lease waits for a connection that requests have taken, nor the other way round."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, database: Database) -> None:
         self._runner = runner
+        self._database = database
         self._started = False
 
     def start(self) -> None:
@@ -136,6 +138,7 @@ class Workers:
         """Give back what is under way and stop; nothing when it was never started."""
         if self._started:
             self._runner.stop()
+        self._database.dispose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,25 +164,37 @@ class System:
 def build(settings: Settings, clock: Clock | None = None) -> System:
     """Open the database (its schema made if it is empty), the store and the services."""
     clock = clock or SystemClock()
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, _database_settings(settings))
     prepare(database)
     store = open_store(settings.files_url, store_options(settings), clock)
     core = Core(database, GroupWriter(database, clock), clock)
     woken = threading.Event()
     services = _services(settings, core, store, woken)
-    workers = Workers(_runner(settings, core, store, services, woken))
+    own = Database(settings.database_url, _worker_database_settings(settings))
+    workers = Workers(_runner(settings, core, own, store, services, woken), own)
     return System(settings, clock, database, store, core, Access(database, clock), services, workers)
 
 
-def _runner(settings: Settings, core: Core, store: Store, services: Services, woken: threading.Event) -> Runner:
+def _database_settings(settings: Settings) -> DatabaseSettings:
+    return DatabaseSettings(statement_timeout_ms=round(settings.statement_timeout_s * 1000))
+
+
+def _worker_database_settings(settings: Settings) -> DatabaseSettings:
+    """For each export under way its tasks' scans, its lease and its own small writes; and a few for the sweeper."""
+    return replace(_database_settings(settings), pool_size=4 + settings.worker_threads * (settings.task_threads + 2))
+
+
+def _runner(
+    settings: Settings, core: Core, own: Database, store: Store, services: Services, woken: threading.Event
+) -> Runner:
     upkeep = Upkeep(core.database, Workbench(store, codec_for(store), reach=reach), core.clock)
-    rows = ArchiveRows(store, DatabaseRows(core.database), upkeep.heard_of_damage)
+    rows = ArchiveRows(store, DatabaseRows(own), upkeep.heard_of_damage)
     maker = PartMaker(rows, {name: f.factory for name, f in FORMATS.items()}, store)
     shop = Workshop(
-        database=core.database,
+        database=own,
         store=store,
         maker=maker,
-        planner=ExportPlanner(core.database, archive_of=archive_of),
+        planner=ExportPlanner(own, archive_of=archive_of),
         executors={"local": LocalExecutor(maker, settings.task_threads)},
         signer=Signer.of_home(settings.home_path),
         clock=core.clock,

@@ -41,6 +41,14 @@ TABLE: tuple[Row, ...] = (
     Row("port", int, 8080, "Port to listen on", 0, 65535),
     Row("public_url", str, "", "How clients reach this server, for links in answers; empty: as they called it"),
     Row("database", str, "", "sqlite:///PATH or postgresql://…; empty: HOME/counterfoil.db"),
+    Row(
+        "statement_timeout_s",
+        float,
+        60.0,
+        "PostgreSQL's bound on one statement that writes, its wait for locks included; 0: none. Far above any of ours",
+        0,
+        86400,
+    ),
     Row("files", str, "", "file:///PATH or s3://bucket/prefix; empty: HOME/files"),
     Row("s3_endpoint", str, "", "Address of an S3-compatible server; empty: AWS"),
     Row("s3_region", str, "us-east-1", "Region used to sign requests"),
@@ -113,6 +121,7 @@ class Settings:
     port: int
     public_url: str
     database: str
+    statement_timeout_s: float
     files: str
     s3_endpoint: str
     s3_region: str

@@ -291,6 +291,26 @@ class Contract:
         row = look(database)
         assert (row.error_code, row.tries, row.attempt) == ("worker_lost", 3, 3)
 
+    def test_a_clock_that_was_set_back_holds_up_nobody(self, database: Database) -> None:
+        day_ms = 86_400_000
+        put(database, "exp_1")
+        set_row(database, available_at=exports.c.available_at + day_ms)
+        late = take(database)
+        assert do(database, rescue.sweep_expired, 3, 0) == []
+        set_row(database, lease_until=exports.c.lease_until + day_ms)
+        assert [found.status for found in do(database, rescue.sweep_expired, 3, 0)] == ["SCHEDULED"]
+        with pytest.raises(LeaseLost):
+            do(database, queue.finish, late, RESULT, MANIFEST, 1000)
+
+    def test_a_clock_that_was_set_forward_costs_a_try_and_no_more(self, database: Database) -> None:
+        put(database, "exp_1")
+        late = take(database)
+        set_row(database, lease_until=exports.c.lease_until - 86_400_000)
+        with pytest.raises(LeaseLost):
+            do(database, queue.renew, late, TTL_MS)
+        assert [found.status for found in do(database, rescue.sweep_expired, 3, 0)] == ["SCHEDULED"]
+        assert (take(database).attempt, look(database).tries) == (2, 2)
+
     def test_the_sweeper_waits_before_the_next_try(self, database: Database) -> None:
         put(database, "exp_1")
         take(database)
@@ -310,10 +330,13 @@ class Contract:
             put(database, export_id)
         take(database, "dead")
         take(database, "alive")
-        found = do(database, rescue.release_dead, lambda owner: owner == "dead")
+        found = do(database, rescue.release_dead, lambda owner: owner == "dead", 2)
         assert [(each.export_id, each.status) for each in found] == [("exp_1", "SCHEDULED")]
-        assert (look(database).tries, look(database, "exp_2").status) == (0, "IN_PROGRESS")
-        assert do(database, rescue.release_dead, lambda owner: owner == "dead") == []
+        assert (look(database).tries, look(database, "exp_2").status) == (1, "IN_PROGRESS")
+        assert do(database, rescue.release_dead, lambda owner: owner == "dead", 2) == []
+        take(database, "dead")
+        found = do(database, rescue.release_dead, lambda owner: owner == "dead", 2)
+        assert [(each.status, look(database).error_code) for each in found] == [("ERROR", "worker_lost")]
 
     def test_parts_are_kept_for_the_next_attempt(self, database: Database) -> None:
         put(database, "exp_1")

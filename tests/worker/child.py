@@ -14,6 +14,8 @@ from counterfoil.dataplane.stop import StopFlag
 from counterfoil.db.engine import Database, DatabaseSettings
 from counterfoil.db.exports import FINAL
 from counterfoil.db.schema import exports
+from counterfoil.files.open import open_store
+from counterfoil.files.options import StoreOptions
 from counterfoil.worker import lease
 from counterfoil.worker.job import run_attempt, stopping
 from counterfoil.worker.probes import arm
@@ -23,11 +25,11 @@ from tests.waiting import until
 from tests.worker.exporting import QUICK, World, open_world
 
 # Long enough for a busy machine; the tests let leases run out by moving them.
-SETTINGS = replace(QUICK, lease_ttl_s=20.0, watch_s=0.1, duties_every_s=0.2)
+SETTINGS = replace(QUICK, lease_ttl_s=20.0, watch_s=0.1, duties_every_s=0.2, tries_max=3)
 
 
-def work(url: str, folder: str, how: str, probe: str) -> None:
-    """Be the worker, with its words in FOLDER/log.
+def work(url: str, files: tuple[str, StoreOptions], folder: str, how: str, probe: str) -> None:
+    """Be the worker, with its words in FOLDER/log and its files in the store.
 
     how: `stream` or `parts` runs every export until all have ended, sweeps once, and returns; `alone` does so with one
     export, and without any thread that writes now and then; `leave` starts one export and stops as if the operator had
@@ -38,7 +40,7 @@ def work(url: str, folder: str, how: str, probe: str) -> None:
     os.dup2(log, 2)
     arm(probe)
     database = Database(url, DatabaseSettings(pool_size=8, cache_mb=8, writer_idle_ms=2_000))
-    world = open_world(database, Path(folder), settings=SETTINGS)
+    world = open_world(database, Path(folder), settings=SETTINGS, store=open_store(*files))
     rescuer = Sweeper(database, world.store, world.shop.settings, SystemClock(), "rescuer")
     if how in ("leave", "alone"):
         # A process that is paused in the middle of a write would let nobody else write to SQLite.

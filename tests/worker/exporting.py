@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from counterfoil.clock import Clock, SystemClock
 from counterfoil.dataplane.csv_encoder import csv_encoder
 from counterfoil.dataplane.parts import PartMaker
@@ -17,9 +19,10 @@ from counterfoil.db import exports, queue
 from counterfoil.db.engine import Database
 from counterfoil.db.exports import Export, NewExport
 from counterfoil.db.queue import Claim
-from counterfoil.db.schema import movements
+from counterfoil.db.schema import counters, movements, vouchers
 from counterfoil.executors.local import LocalExecutor
 from counterfoil.files.local import LocalStore
+from counterfoil.files.store import Store
 from counterfoil.plan.request import Condition, ExportRequest, FieldFilter, Filter, Order
 from counterfoil.plan.task import Plan
 from counterfoil.worker.job import Workshop, run_attempt
@@ -34,8 +37,13 @@ FIELDS = ("id", "voucher_id", "type", "amount", "balance", "created_at", "reason
 TYPES = ("POINTS_ACCRUAL", "POINTS_REDEMPTION", "POINTS_ADDITION")
 
 
-def fill(database: Database, count: int, *, project: int = 1, campaign: str = "camp_1") -> None:
-    """Append `count` movements to an empty project: an opening balance for each card, then whatever comes."""
+def fill(
+    database: Database, count: int, *, project: int = 1, campaign: str = "camp_1", reason_bytes: int | None = None
+) -> None:
+    """Append `count` movements to an empty project: an opening balance for each card, then whatever comes.
+
+    reason_bytes: give each of them so long a reason, for exports that are large with few rows.
+    """
     balances = dict.fromkeys(range(CARDS), 0)
     rows: list[dict[str, Any]] = []
     for no in range(count):
@@ -52,7 +60,7 @@ def fill(database: Database, count: int, *, project: int = 1, campaign: str = "c
                 "type": "OPENING_BALANCE" if no < CARDS else TYPES[no % 3],
                 "amount": amount,
                 "balance": balances[card],
-                "reason": 'said "yes, please"\nand left' if no % 11 == 0 else None,
+                "reason": _reason(no) if reason_bytes is None else f"{no:08}" * (reason_bytes // 8),
                 "details": "{}",
                 "created_at": START_MS + no * 60_000,
                 "recorded_at": START_MS + no * 60_000,
@@ -60,6 +68,28 @@ def fill(database: Database, count: int, *, project: int = 1, campaign: str = "c
         )
     with database.write() as connection:
         connection.execute(movements.insert(), rows)
+
+
+def _reason(no: int) -> str | None:
+    return 'said "yes, please"\nand left' if no % 11 == 0 else None
+
+
+def fill_cards(database: Database, *, project: int = 1) -> None:
+    """Make the cards of the movements that `fill` wrote, with the balances they lead to, and count the movements."""
+    with database.write() as connection:
+        mine = movements.c.project_id == project
+        steps = sa.select(movements.c.voucher_id, movements.c.balance).where(mine).order_by(movements.c.seq)
+        last = {card: balance for card, balance in connection.execute(steps)}  # noqa: C416  the last of each card stays
+        connection.execute(
+            vouchers.insert(),
+            [
+                {"project_id": project, "id": card, "code": card, "campaign_id": "camp_1", "type": "GIFT_VOUCHER",
+                 "balance": balance, "total": balance, "created_at": START_MS}
+                for card, balance in last.items()
+            ],
+        )  # fmt: skip
+        count = connection.execute(sa.select(sa.func.count()).select_from(movements).where(mine)).scalar_one()
+        connection.execute(counters.update().where(counters.c.project_id == project).values(movement_seq=count))
 
 
 def request(*, descending: bool = False, fields: Sequence[str] = FIELDS, **more: Any) -> ExportRequest:
@@ -92,7 +122,7 @@ class World:
     """What the tests look at."""
 
     database: Database
-    store: LocalStore
+    store: Store
     shop: Workshop
 
     def ask(self, export_id: str, asked: ExportRequest, *, seq_max: int = 1000, project: int = 1) -> None:
@@ -145,10 +175,15 @@ class World:
 
 
 def open_world(
-    database: Database, folder: Path, *, settings: WorkerSettings = QUICK, clock: Clock | None = None
+    database: Database,
+    folder: Path,
+    *,
+    settings: WorkerSettings = QUICK,
+    clock: Clock | None = None,
+    store: Store | None = None,
 ) -> World:
-    """A world over a ledger, with files and keys in `folder`."""
-    store = LocalStore(folder / "files")
+    """A world over a ledger, with keys in `folder`, and files there too unless there is a store for them."""
+    store = store or LocalStore(folder / "files")
     maker = PartMaker(DatabaseRows(database, batch_rows=64), {"csv": csv_encoder}, store)
     shop = Workshop(
         database=database,

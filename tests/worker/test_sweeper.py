@@ -167,12 +167,22 @@ def test_one_sweeper_at_a_time_does_the_duty(world: World) -> None:
     times = _times(world)
     second.run()
     assert _times(world) == times  # done a moment ago
-    _let_duties_be_due(world, lease_owner="third", lease_until=1 << 50)
+    _let_duties_be_due(world, lease_owner="third", lease_until=SystemClock().now_ms() + 600_000)
     second.run()
     assert _times(world) == {SWEEP: 0, ORPHANS: 0}  # somebody is at it
     _let_duties_be_due(world, lease_owner="third", lease_until=1)
     second.run()
     assert all(at > 0 for at in _times(world).values())  # whose lease ran out
+
+
+def test_a_duty_that_was_done_in_the_future_is_done_again(world: World) -> None:
+    """The database's clock was set back: nobody waits until it has come by again."""
+    day_ahead = SystemClock().now_ms() + 86_400_000
+    sweeper_of(world, "first").run()
+    with world.database.write() as connection:
+        connection.execute(duties.update().values(last_done_at=day_ahead, lease_owner="lost", lease_until=day_ahead))
+    sweeper_of(world, "second").run()
+    assert all(at < day_ahead for at in _times(world).values())
 
 
 def test_leases_of_dead_processes_of_this_host_are_freed_at_once(world: World) -> None:

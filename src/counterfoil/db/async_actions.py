@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from counterfoil.db.now import db_now_ms
+from counterfoil.db.notices import announce
+from counterfoil.db.now import db_now_ms, has_come
 from counterfoil.db.schema import async_actions
 
 Row = dict[str, Any]
@@ -23,9 +24,7 @@ UNFINISHED = ("ENQUEUED", "IN_PROGRESS")
 _table = async_actions
 _unowned = sa.or_(
     _table.c.status == "ENQUEUED",
-    sa.and_(
-        _table.c.status == "IN_PROGRESS", sa.or_(_table.c.lease_until.is_(None), _table.c.lease_until <= db_now_ms())
-    ),
+    sa.and_(_table.c.status == "IN_PROGRESS", sa.or_(_table.c.lease_until.is_(None), has_come(_table.c.lease_until))),
 )
 _due = _unowned & _table.c.type.in_(sa.bindparam("types", expanding=True))
 # Least recently worked on comes first, so that long actions take turns and a short one never waits for their end.
@@ -53,6 +52,7 @@ _claim = (
 def insert_action(connection: Connection, row: Mapping[str, Any]) -> None:
     """A new action, ENQUEUED."""
     connection.execute(_table.insert(), row)
+    announce(connection)
 
 
 def find_action(connection: Connection, project_id: int, action_id: str) -> Row | None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from counterfoil.db.now import db_now_ms
+from counterfoil.db.now import db_now_ms, has_come
 from counterfoil.db.schema import duties
 
 
@@ -23,8 +23,11 @@ def take_duty(connection: Connection, name: str, owner: str, *, ttl_ms: int, eve
         duties.update()
         .where(
             duties.c.name == name,
-            sa.or_(duties.c.lease_until.is_(None), duties.c.lease_until <= now),
-            sa.or_(duties.c.last_done_at.is_(None), duties.c.last_done_at <= now - every_ms),
+            sa.or_(duties.c.lease_until.is_(None), has_come(duties.c.lease_until)),
+            # Done in the future: the clock was set back since.
+            sa.or_(
+                duties.c.last_done_at.is_(None), duties.c.last_done_at <= now - every_ms, duties.c.last_done_at > now
+            ),
         )
         .values(lease_owner=owner, lease_until=now + ttl_ms)
     )

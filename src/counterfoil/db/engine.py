@@ -15,26 +15,34 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from counterfoil.errors import Conflict, CounterfoilError, InvalidInput, Unavailable
 
 _BEGIN = "counterfoil_begin"
 _PAGES_PER_MB = 256
+KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""libpq's options, in s and tries: a PostgreSQL host that vanished without a word is noticed within half a minute."""
+_STATEMENT_TIMED_OUT = "57014"
 _TICKET = sa.text("SELECT pg_current_xact_id_if_assigned()::text")
 _TICKET_STATUS = sa.text("SELECT pg_xact_status(CAST(:ticket AS xid8))")
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """pool_size: connections kept per process. busy_timeout_ms: how long SQLite waits for its one writer.
+    """pool_size: connections kept; overflow: how many more for a moment; pool_wait_s: how long one is waited for after
+    that. busy_timeout_ms: how long SQLite waits for its one writer.
 
     cache_mb: SQLite's page cache per connection. log_mb: how far its log grows before it is folded into the database:
     the further, the more often a page changes for one write of it. statement_timeout_ms: PostgreSQL's bound on one statement of a
-    writing transaction; reads of exports have none. writer_idle_ms: after so long a silence PostgreSQL ends a writing
+    writing transaction, its wait for locks included, so that one that hangs does not hold its own locks for ever (0:
+    none); reads, exports among them, have none. writer_idle_ms: after so long a silence PostgreSQL ends a writing
     transaction, so that a process that was paused, or cut off from the network, does not hold its locks for ever.
     """
 
     pool_size: int = 48
+    overflow: int = 16
+    pool_wait_s: float = 30.0
     busy_timeout_ms: int = 30_000
     cache_mb: int = 64
     log_mb: int = 4
@@ -66,8 +74,11 @@ class Database:
     @contextmanager
     def write(self) -> Generator[Connection]:
         """A writing transaction, durable once the block ends without an exception."""
-        idle = f"SET LOCAL idle_in_transaction_session_timeout = {self.settings.writer_idle_ms}"
-        with self._transaction("BEGIN IMMEDIATE" if self.sqlite else f"BEGIN; {idle}") as connection:
+        bounds = (
+            f"SET LOCAL idle_in_transaction_session_timeout = {self.settings.writer_idle_ms}; "
+            f"SET LOCAL statement_timeout = {self.settings.statement_timeout_ms}"
+        )
+        with self._transaction("BEGIN IMMEDIATE" if self.sqlite else f"BEGIN; {bounds}") as connection:
             yield connection
 
     def ticket(self, connection: Connection) -> str | None:
@@ -102,7 +113,8 @@ class Database:
         engine = sa.create_engine(
             self.url,
             pool_size=self.settings.pool_size,
-            max_overflow=16,
+            max_overflow=self.settings.overflow,
+            pool_timeout=self.settings.pool_wait_s,
             connect_args={"check_same_thread": False, "timeout": self.settings.busy_timeout_ms / 1000},
         )
         event.listen(engine, "connect", self._prepare_sqlite)
@@ -113,9 +125,11 @@ class Database:
         engine = sa.create_engine(
             self.url.set(drivername="postgresql+psycopg"),
             pool_size=self.settings.pool_size,
-            max_overflow=16,
+            max_overflow=self.settings.overflow,
+            pool_timeout=self.settings.pool_wait_s,
             pool_pre_ping=True,
             isolation_level="AUTOCOMMIT",
+            connect_args=KEEPALIVE,
         )
         event.listen(engine, "begin", _emit_begin)
         event.listen(engine, "commit", _emit_commit)
@@ -148,7 +162,8 @@ def _emit_commit(connection: Connection) -> None:
 
 
 def _emit_rollback(connection: Connection) -> None:
-    connection.exec_driver_sql("ROLLBACK")
+    if not connection.invalidated:  # with a connection that broke, the server has rolled back already
+        connection.exec_driver_sql("ROLLBACK")
 
 
 def _checked_url(text: str) -> URL:
@@ -180,6 +195,8 @@ def translated_errors() -> Generator[None]:
         yield
     except IntegrityError as error:
         raise Conflict("duplicate_found", _first_line(error)) from error
+    except PoolTimeout as error:
+        raise Unavailable("database_busy", "Every connection to the database is in use; try again") from error
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("database_unavailable", f"The database did not answer: {_first_line(error)}") from error
     except DBAPIError as error:
@@ -190,4 +207,6 @@ def translated_errors() -> Generator[None]:
 
 
 def _first_line(error: DBAPIError) -> str:
-    return str(error.orig).strip().split("\n", 1)[0]
+    line = str(error.orig).strip().split("\n", 1)[0]
+    timed_out = getattr(error.orig, "sqlstate", None) == _STATEMENT_TIMED_OUT
+    return f"{line} (COUNTERFOIL_STATEMENT_TIMEOUT_S)" if timed_out else line

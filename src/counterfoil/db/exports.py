@@ -12,6 +12,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from counterfoil.db.notices import announce
 from counterfoil.db.now import db_now_ms
 from counterfoil.db.schema import export_parts, exports
 from counterfoil.plan.request import ExportRequest
@@ -99,6 +100,7 @@ def enqueue(connection: Connection, new: NewExport) -> None:
     """Add an export as SCHEDULED, to be run at once. Durable, and visible to workers, with the caller's transaction."""
     values = {each.name: getattr(new, each.name) for each in fields(NewExport)}
     connection.execute(exports.insert().values(**values, status="SCHEDULED", available_at=db_now_ms()))
+    announce(connection)
 
 
 def get_export(connection: Connection, project_id: int, export_id: str) -> Export | None:

@@ -8,6 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+AHEAD_MAX_MS = 2 * 3_600_000
+"""Further ahead than any instant that a queue sets: leases last an hour at most (settings), pauses five minutes."""
+
 
 class db_now_ms(FunctionElement[int]):
     """Milliseconds since the epoch as the database's host sees them when the statement runs (not its transaction)."""
@@ -27,3 +30,9 @@ def _sqlite(element: db_now_ms, compiler: Any, **kw: Any) -> str:
 def _postgresql(element: db_now_ms, compiler: Any, **kw: Any) -> str:
     # now() would stand still for a whole transaction, however long it waits for a lock.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+def has_come(instant: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """Whether an instant that a queue has set has come; also when it lies so far ahead that the clock must have been set
+    back since, so that a lease or a pause of before does not last as long as the clock needs to come by again."""
+    return sa.or_(instant <= db_now_ms(), instant > db_now_ms() + AHEAD_MAX_MS)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from counterfoil.db.now import db_now_ms
+from counterfoil.db.now import db_now_ms, has_come
 from counterfoil.db.schema import counters, export_parts, exports, manifests
 from counterfoil.errors import Canceled, Conflict, LeaseLost
 from counterfoil.plan.request import ExportRequest
@@ -83,7 +83,7 @@ _waiting, _running = exports.alias("waiting"), exports.alias("running")
 _rows_max = sa.bindparam("rows_max", type_=sa.BigInteger)
 _due = sa.and_(
     _waiting.c.status == "SCHEDULED",
-    _waiting.c.available_at <= db_now_ms(),
+    has_come(_waiting.c.available_at),
     sa.or_(_rows_max.is_(None), _waiting.c.rows_total.is_(None), _waiting.c.rows_total <= _rows_max),
 )
 _is_due = sa.select(sa.literal(1)).where(_due).limit(1)

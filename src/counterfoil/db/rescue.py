@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from counterfoil.db.exports import FINAL
-from counterfoil.db.now import db_now_ms
+from counterfoil.db.now import db_now_ms, has_come
 from counterfoil.db.queue import recorded_parts
 from counterfoil.db.schema import access_tokens, export_parts, exports, manifests
 
@@ -44,7 +44,7 @@ _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 
 
 def _expired() -> sa.ColumnElement[bool]:
-    return (exports.c.status == "IN_PROGRESS") & (exports.c.lease_until <= db_now_ms())
+    return (exports.c.status == "IN_PROGRESS") & has_come(exports.c.lease_until)
 
 
 def any_expired(connection: Connection) -> bool:
@@ -58,31 +58,29 @@ def sweep_expired(connection: Connection, tries_max: int, backoff_ms: int) -> li
     return _take_back(connection, _expired(), tries_max, backoff_ms)
 
 
-def release_dead(connection: Connection, is_dead: Callable[[str], bool]) -> list[Rescue]:
-    """Take back at once what processes hold that `is_dead(owner)` says cannot be alive; their try is given back.
+def release_dead(connection: Connection, is_dead: Callable[[str], bool], tries_max: int) -> list[Rescue]:
+    """Take back at once what processes hold that `is_dead(owner)` says cannot be alive, as `sweep_expired` does.
 
-    Only for owners whose death is certain, such as an earlier process of this host.
+    Only for owners whose death is certain, such as an earlier process of this host. The try is spent: it may be the
+    export itself that kills the process again and again, by its memory for one.
     """
     owners = connection.execute(sa.select(exports.c.lease_owner).where(exports.c.status == "IN_PROGRESS").distinct())
     dead = [owner for (owner,) in owners if is_dead(owner)]
     if not dead:
         return []
     held = (exports.c.status == "IN_PROGRESS") & exports.c.lease_owner.in_(dead)
-    return _take_back(connection, held, None, 0)
+    return _take_back(connection, held, tries_max, 0)
 
 
-def _take_back(
-    connection: Connection, lost: sa.ColumnElement[bool], tries_max: int | None, backoff_ms: int
-) -> list[Rescue]:
+def _take_back(connection: Connection, lost: sa.ColumnElement[bool], tries_max: int, backoff_ms: int) -> list[Rescue]:
     now = db_now_ms()
     canceled = exports.c.cancel_requested.is_(True)
-    spent = sa.false() if tries_max is None else exports.c.tries >= tries_max
-    give_back = 1 if tries_max is None else 0
+    spent = exports.c.tries >= tries_max
     steps: tuple[tuple[sa.ColumnElement[bool], dict[str, Any]], ...] = (
         (canceled, {"status": "CANCELED", "finished_at": now}),
         (spent, {"status": "ERROR", "finished_at": now, "error_code": WORKER_LOST,
                  "error_message": "The worker died or lost the database on every try"}),
-        (sa.true(), {"status": "SCHEDULED", "available_at": now + backoff_ms, "tries": exports.c.tries - give_back,
+        (sa.true(), {"status": "SCHEDULED", "available_at": now + backoff_ms,
                      "error_code": WORKER_LOST, "error_message": "A worker died or lost the database; trying again"}),
     )  # fmt: skip
     back = (exports.c.project_id, exports.c.id, exports.c.attempt, exports.c.status)

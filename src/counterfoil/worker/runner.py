@@ -1,7 +1,7 @@
 """The threads of a worker: some run exports, each of the others has one chore.
 
-A thread survives whatever its work raises: it says so, waits, and goes on, because nobody restarts it. Work that
-another process queued is found by polling; what this process queues wakes the threads at once.
+A thread survives whatever its work raises: it says so, waits, and goes on, because nobody restarts it. What this
+process queues wakes the threads at once; what another queued does so too on PostgreSQL, and is else found by polling.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import structlog
 
 from counterfoil.dataplane.stop import StopFlag
 from counterfoil.db import queue
+from counterfoil.db.notices import Listener
 from counterfoil.errors import CounterfoilError
 from counterfoil.worker.job import TOO_LARGE, Workshop, run_attempt, stopping
 from counterfoil.worker.owner import this_process
@@ -21,6 +22,7 @@ from counterfoil.worker.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
+_FAILURE_PAUSE_MIN_S = 0.2
 _FAILURE_PAUSE_S = 2.0
 
 
@@ -60,6 +62,9 @@ class Runner:
             Chore("sweeper", shop.settings.duties_every_s, self._sweeper.run),
             *chores,
         )
+        self._listener = None if shop.database.sqlite else Listener(shop.database, wake)
+        if self._listener is not None:
+            self._chores += (Chore("listen", 0, self._listener.run),)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._running: set[StopFlag] = set()
@@ -94,6 +99,8 @@ class Runner:
             wake.set()
         for thread in self._threads:
             thread.join()
+        if self._listener is not None:
+            self._listener.close()
 
     def _start(self, name: str, serve: Callable[..., None], about: object) -> None:
         wake = threading.Event()
@@ -162,7 +169,7 @@ class Runner:
                 pause_s = chore.every_s
             except CounterfoilError as error:
                 log.warning("chore_failed", chore=chore.name, error=error.message)
-                pause_s = min(chore.every_s, _FAILURE_PAUSE_S)
+                pause_s = min(max(chore.every_s, _FAILURE_PAUSE_MIN_S), _FAILURE_PAUSE_S)
             except Exception:
                 log.exception("chore_failed", chore=chore.name)
                 pause_s = max(chore.every_s, _FAILURE_PAUSE_S)

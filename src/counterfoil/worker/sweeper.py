@@ -7,7 +7,7 @@ to repeat, and each write to the table comes before the files it lets go of.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 
@@ -47,7 +47,7 @@ class Sweeper:
     def release_dead(self) -> list[Rescue]:
         """Free at once what earlier processes of this host held when they died, so that a restart goes on at once."""
         with self._database.write() as connection:
-            found = rescue.release_dead(connection, is_dead)
+            found = rescue.release_dead(connection, is_dead, self._settings.tries_max)
         _tell(found)
         return found
 
@@ -100,13 +100,8 @@ class Sweeper:
     def remove_orphans(self, keep: Callable[[], None] | None = None) -> int:
         """Compare the whole store with the table; returns how many files were removed. Also unsealed ones of writers
         long dead, and those of exports whose row is gone. keep: called now and then, may raise to end it."""
-        by_export: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
-        for file in self._store.list(_ROOT):
-            found = _export_of(file.key)
-            if found is not None:
-                by_export[found].append(file.key)
         removed = 0
-        for no, ((project_id, export_id), keys) in enumerate(by_export.items()):
+        for no, ((project_id, export_id), keys) in enumerate(_stored(self._store).items()):
             removed += _remove(self._store, keys, _wanted(self._database, project_id, export_id))
             if keep is not None and no % _KEEP_EVERY == 0:
                 keep()
@@ -138,6 +133,23 @@ class Sweeper:
         with self._database.read() as connection:
             last = last_done(connection, name)
             return database_now_ms(connection), (last or 0) - _OVERLAP_MS
+
+
+def orphans(database: Database, store: Store) -> Iterator[str]:
+    """The keys of sealed files that `Sweeper.remove_orphans` would remove."""
+    for (project_id, export_id), keys in _stored(store).items():
+        wanted = _wanted(database, project_id, export_id)
+        yield from (key for key in keys if not wanted.keeps(key, _attempt_of(key)))
+
+
+def _stored(store: Store) -> dict[tuple[int, str], list[str]]:
+    """The keys of every sealed file, by (project, export)."""
+    by_export: defaultdict[tuple[int, str], list[str]] = defaultdict(list)
+    for file in store.list(_ROOT):
+        found = _export_of(file.key)
+        if found is not None:
+            by_export[found].append(file.key)
+    return by_export
 
 
 def clean(database: Database, store: Store, project_id: int, export_id: str) -> int:
