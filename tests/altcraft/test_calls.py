@@ -146,6 +146,11 @@ def test_the_answer_has_the_form_asked_for(
         assert answer.headers["content-type"] == "application/json" and answer.json()["error"] == 404
 
 
+def test_a_form_that_there_is_not_is_refused_wherever_it_is_asked_for(shop: Shop) -> None:
+    for body, path in (({"format": "yaml"}, API + STATUS), ({}, API + STATUS + "?format=yaml")):
+        told(ask(shop.altcraft, body, path), 400, "format: cannot be 'yaml' (allowed: json, xml)")
+
+
 def test_text_is_safe_in_xml(shop: Shop) -> None:
     answer = shop.altcraft.post(API + STATUS, json={"task_id": "<a> & \u0001 ]]> ä"}, headers={"accept": "text/xml"})
     text = fromstring(answer.text).findtext("error_text")

@@ -124,7 +124,7 @@ def test_two_sealers_do_not_seal_twice(archived: Archived) -> None:
 
 def test_who_lost_the_hold_writes_nothing(archived: Archived) -> None:
     archived.grow(random.Random(4), 50)
-    with hold(archived.database, SystemClock(), PROJECT, ttl_ms=50) as mine:
+    with hold(archived.database, SystemClock(), PROJECT) as mine:
         assert mine is not None
 
         def meanwhile(point: str) -> None:

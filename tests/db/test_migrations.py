@@ -168,6 +168,7 @@ class TestOnPostgres(Schema):
         return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["keys", "create", "--project", "shop"]])
 def test_every_command_refuses_a_database_that_is_behind(tmp_path: Path, command: list[str]) -> None:
     database = Database(f"sqlite:///{tmp_path}/counterfoil.db", POOL)

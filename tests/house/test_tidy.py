@@ -54,8 +54,13 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=_name(path))
 
 
+@cache
+def _nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(_tree(path)))
+
+
 def _functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(_tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for node in _nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 @cache
@@ -185,7 +190,7 @@ def _promised_methods() -> set[str]:
     return {
         method.name
         for path in SOURCES
-        for node in ast.walk(_tree(path))
+        for node in _nodes(path)
         if isinstance(node, ast.ClassDef) and any("Protocol" in ast.unparse(base) for base in node.bases)
         for method in node.body
         if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(method)
@@ -228,7 +233,7 @@ def test_tests_do_not_sleep() -> None:
         f"{_name(path)}:{node.lineno}"
         for path in PYTHON
         if _name(path).startswith("tests/") and _name(path) not in MAY_SLEEP
-        for node in ast.walk(_tree(path))
+        for node in _nodes(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "sleep", "asyncio.sleep")
     ]
     _complain(
@@ -277,7 +282,7 @@ def _module(path: Path) -> str:
 
 def _imports(path: Path) -> Iterator[str]:
     """The modules that a file may import, late imports too; `from a import b` gives both `a` and `a.b`."""
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

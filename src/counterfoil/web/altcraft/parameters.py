@@ -165,6 +165,7 @@ async def read(request: Request) -> Parameters:
     values = parse(body) if len(body) <= _INLINE_BYTES else await run_in_threadpool(parse, body)
     parameters = Parameters(values, textual=kind in XML_TYPES)
     request.scope["state"]["altcraft_format"] = parameters.choice("format", FORMATS)
+    Parameters(request.query_params, textual=True).choice("format", FORMATS)
     return parameters
 
 
