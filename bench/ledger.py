@@ -18,15 +18,23 @@ import sqlalchemy as sa
 
 from bench.columns import Names, batches, names_of
 from bench.story import START_MS, TYPES, Story
+from counterfoil.archive.hold import hold
+from counterfoil.archive.segment_writer import codec_for, coded
+from counterfoil.archive.workbench import Workbench
+from counterfoil.clock import Clock
+from counterfoil.dataplane.schema import arrow_schema
+from counterfoil.db import segments
 from counterfoil.db.engine import Database
 from counterfoil.db.schema import buckets, campaigns, counters, movements, vouchers
+from counterfoil.db.segments import MOVEMENT_VALUES
+from counterfoil.files.store import Store
 
 _REDEEMING = np.array([name.endswith(("REDEMPTION", "REFUND")) for name in TYPES])
 _REMOVING = np.array([name.endswith("REMOVAL") for name in TYPES])
 
 
 def fill(database: Database, project_id: int, story: Story, tell: Callable[[str], None]) -> Names:
-    """Write the story into an empty project of a migrated database; returns the names in it."""
+    """Write the story into an empty project of a migrated SQLite database; returns the names in it."""
     assert project_id == 1, "the story's rows are of project 1"
     names = names_of(story)
     with database.write() as connection:
@@ -41,6 +49,37 @@ def fill(database: Database, project_id: int, story: Story, tell: Callable[[str]
     _write_sqlite(database, [(movements, batches(story, names))])
     tell(f"{story.rows:,} movements")
     return names
+
+
+def archive(database: Database, store: Store, story: Story, names: Names, clock: Clock) -> int:
+    """Write the story's segments as the sealer does, but out of the story and not out of the table; returns how many."""
+    with hold(database, clock, 1) as mine:
+        assert mine is not None, "nobody else is here"
+        bench = Workbench(store, codec_for(store))
+        sealed = count = 0
+        for rows in _portions(map(_movements, batches(story, names)), bench.rows_max):
+            new = bench.write(1, rows, level=0, late=False)
+            with mine.write() as connection:
+                segments.add_sealed(connection, 1, sealed, [new])
+            sealed, count = sealed + rows.num_rows, count + 1
+    return count
+
+
+def _movements(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The table's columns as a segment has them."""
+    plain = arrow_schema("movement", MOVEMENT_VALUES)
+    columns = [batch.column(field.name).cast(field.type) for field in plain]
+    return coded(pa.RecordBatch.from_arrays(columns, schema=plain))
+
+
+def _portions(found: Iterator[pa.RecordBatch], rows_max: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    for batch in found:
+        if held and sum(each.num_rows for each in held) + batch.num_rows > rows_max:
+            yield pa.Table.from_batches(held)
+            held = []
+        held.append(batch)
+    yield pa.Table.from_batches(held)
 
 
 def _campaigns(story: Story, names: Names) -> Iterator[dict[str, Any]]:

@@ -11,11 +11,12 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,6 @@ import httpx2 as httpx
 from bench import ledger, story
 from bench.case import Context, Run
 from bench.machine import peak_mb, reset_peak
-from counterfoil.archive.segment_writer import codec_for
-from counterfoil.archive.upkeep import Upkeep
-from counterfoil.archive.workbench import Workbench
 from counterfoil.clock import SystemClock
 from counterfoil.db.engine import Database
 from counterfoil.db.migrate import migrate
@@ -63,12 +61,10 @@ def _fill(home: Path, context: Context) -> None:
     try:
         migrate(database)
         keys = Access(database, clock).create_keys("bench")
-        ledger.fill(database, 1, story.tell(context.rows), context.tell)
+        tale = story.tell(context.rows)
+        names = ledger.fill(database, 1, tale, context.tell)
         store = open_store(f"file://{home / 'files'}", StoreOptions(), clock)
-        started_s = time.perf_counter()
-        sealed = Upkeep(database, Workbench(store, codec_for(store)), clock).seal_now(1)
-        took_s = time.perf_counter() - started_s
-        context.tell(f"{sealed.rows:,} movements sealed into {sealed.segments} segments in {took_s:.1f} s")
+        context.tell(f"{ledger.archive(database, store, tale, names, clock)} segments")
     finally:
         database.dispose()
     (home / _KEYS).write_text(json.dumps(asdict(keys)))
@@ -98,6 +94,10 @@ class Server:
             assert time.perf_counter() < ends_at_s, export
             time.sleep(_LOOK_EVERY_S)
 
+    def status(self, export_id: str) -> str:
+        """The state an export is in."""
+        return str(_answer(self.client.get(f"/v1/exports/{export_id}"))["status"])
+
     def run(self, parameters: Mapping[str, Any]) -> Run:
         """One export from POST to DONE. Its file is removed again."""
         reset_peak(self.process.pid)
@@ -105,8 +105,16 @@ class Server:
         export = self.done(self.export(parameters)["id"])
         seconds = time.perf_counter() - started_s
         peak = peak_mb(self.process.pid)
+        work_s = self.work_s(export["id"])
         self.forget()
-        return Run(seconds, peak, export["result"]["rows"], export["result"]["bytes"])
+        return Run(seconds, peak, export["result"]["rows"], export["result"]["bytes"], {"work s": work_s})
+
+    def work_s(self, export_id: str) -> float:
+        """How long a worker had the export, by the ledger's own clock: from its claim to its finish."""
+        with closing(sqlite3.connect(self.home / "counterfoil.db")) as connection:
+            question = "select finished_at - started_at from exports where id = ?"
+            (found,) = connection.execute(question, (export_id,)).fetchone()
+        return found / 1000
 
     def content(self, parameters: Mapping[str, Any]) -> bytes:
         """The bytes of an export's file, downloaded as anyone does."""

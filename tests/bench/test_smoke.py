@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from bench import __main__ as bench
-from bench import columns, peer, report, story
+from bench import columns, peer, report, selections, story, together
 from bench.case import Case, Contender, Context, Run, measure
 from bench.full import REQUEST
 from bench.market import Market
@@ -84,6 +85,18 @@ def test_every_peer_writes_the_same_rows(
     assert sorted(rows[1:]) == sorted(expected[1:])
     assert (found.rows, found.size_bytes) == (ROWS, len(kept["file"].encode()))
     assert found.seconds > 0 and found.peak_mb is not None and found.peak_mb > 10
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("module", [selections, together])
+def test_all_contenders_of_a_case_find_the_same_rows(context: Context, module: Any) -> None:
+    seen = 0
+    for case in module.cases(context):
+        runs = {contender.system: contender.run() for contender in case.contenders}
+        rows = {run.rows for run in runs.values()}
+        assert len(rows) == 1 and (rows != {0} or case.name == "small beside huge"), (case.name, runs)
+        seen += 1
+    assert seen >= 2
 
 
 def test_the_story_adds_up() -> None:
