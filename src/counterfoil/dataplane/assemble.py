@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
+from counterfoil.dataplane.ahead import Ahead
 from counterfoil.dataplane.chain import Chain
 from counterfoil.dataplane.compress import MEDIA_TYPES, compress, compressed_name
 from counterfoil.dataplane.encoder import Encoder
@@ -109,23 +111,29 @@ def stream(
     """
     observer = maker.observer(plan.selection, chain)
     rows = FileRows(maker.source, plan, stop)
-    feed = _Feed(observer.watch(iter(rows), stop), on_rows)
     files: list[MadeFile] = []
-    while True:
-        encoder = maker.encoder(plan.selection)
-        if layout.split_bytes is not None and not encoder.joins:
-            raise InvalidInput(
-                "invalid_export_params", f"{encoder.extension} files cannot be cut by bytes", field="split_bytes"
-            )
-        files.append(_write_file(maker.store, encoder, feed, layout, len(files) + 1))
-        if feed.done():
-            return Streamed(tuple(files), observer.totals, rows.more, rows.following)
-        if len(files) == layout.files_max:
-            raise InvalidInput(
-                "split_too_fine",
-                f"The rows do not fit into {layout.files_max} files; ask for larger ones by split_rows or split_bytes",
-                field="split_rows" if layout.split_bytes is None else "split_bytes",
-            )
+    # Reading, counting and chaining in one thread, encoding in this one, hashing and writing in the sink's two.
+    with closing(Ahead(observer.watch(iter(rows), stop))) as ahead:
+        feed = _Feed(ahead, on_rows)
+        while not (files and feed.done()):
+            encoder = maker.encoder(plan.selection)
+            _check_split(layout, encoder, len(files))
+            files.append(_write_file(maker.store, encoder, feed, layout, len(files) + 1, chain))
+    return Streamed(tuple(files), observer.totals, rows.more, rows.following)
+
+
+def _check_split(layout: Layout, encoder: Encoder, files_made: int) -> None:
+    """Raise InvalidInput where one more file may not be."""
+    if layout.split_bytes is not None and not encoder.joins:
+        raise InvalidInput(
+            "invalid_export_params", f"{encoder.extension} files cannot be cut by bytes", field="split_bytes"
+        )
+    if files_made == layout.files_max:
+        raise InvalidInput(
+            "split_too_fine",
+            f"The rows do not fit into {layout.files_max} files; ask for larger ones by split_rows or split_bytes",
+            field="split_rows" if layout.split_bytes is None else "split_bytes",
+        )
 
 
 class FileRows:
@@ -214,12 +222,15 @@ def _made(
     )
 
 
-def _write_file(store: Store, encoder: Encoder, feed: _Feed, layout: Layout, no: int) -> MadeFile:
+def _write_file(store: Store, encoder: Encoder, feed: _Feed, layout: Layout, no: int, chain: Chain | None) -> MadeFile:
     names = _names(layout, encoder, no)
     content = _Content(encoder, feed, layout)
-    with Sink(store, f"{layout.folder}/{names.stored}") as sink:
+    with Sink(store, f"{layout.folder}/{names.stored}", cached=False) as sink:
         for chunk in compress(content.chunks(), layout.compression, name=names.content, at_ms=layout.at_ms):
             sink.write(chunk)
+        sink.end()
+        if chain is not None and feed.done():
+            chain.totals()  # counted while the disk takes the last bytes
         sealed = sink.seal()
     if layout.compression is None:
         return _made(names, encoder, layout, content.rows, sealed, sealed.size_bytes, sealed.sha256)

@@ -56,6 +56,7 @@ class Chain:
         self._merged = 0
         self._place = 0
         self._folder: Path | None = None
+        self._totals: ChainTotals | None = None
 
     def start_part(self, no: int) -> None:
         """What is added from here on stands in part `no` of the file."""
@@ -91,7 +92,12 @@ class Chain:
         return np.concatenate(held) if held else np.empty(0, RUN)
 
     def totals(self) -> ChainTotals:
-        """Count and check what was gathered. Call once."""
+        """Count and check what was gathered; nothing can be added after that. Asked again, the same answer."""
+        if self._totals is None:
+            self._totals = self._counted()
+        return self._totals
+
+    def _counted(self) -> ChainTotals:
         self._flush()
         totals = ChainTotals()
         suspects: list[UInt64s] = []

@@ -6,7 +6,7 @@ Parts divide the file: the first one carries the header, and in task order they 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -162,7 +162,7 @@ class Observer:
         """Of the rows that have passed."""
         return self._tally.totals
 
-    def watch(self, batches: Iterator[Rows], stop: StopFlag) -> Iterator[Rows]:
+    def watch(self, batches: Iterator[Rows], stop: StopFlag) -> Generator[Rows]:
         """Pass the batches on, but for empty ones. Raises what `stop` was set with, between two of them."""
         for rows in batches:
             stop.check()

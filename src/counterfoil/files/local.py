@@ -17,6 +17,7 @@ from pathlib import Path
 
 from counterfoil.errors import Conflict, CounterfoilError, Damaged, InvalidInput, Misconfigured, NotFound
 from counterfoil.files import disk
+from counterfoil.files.direct import ALIGNED_BYTES, DirectWriter
 from counterfoil.files.key import STAGED_MARK, check_key, folder_of
 from counterfoil.files.range import range_end
 from counterfoil.files.store import Bytes, Remnant, StagedFile, StoredFile
@@ -29,6 +30,9 @@ Measured on ext4 (2 GB): writes of 4 MiB are no faster than those of 1 MiB, and 
 (sync_file_range, posix_fadvise) shortened the whole beyond the noise of the machine.
 """
 
+DIRECT_FROM_BYTES = 16 << 20
+"""A file that nobody will read at once goes past the page cache from this size on."""
+
 _FILE_MODE = 0o640
 _FOLDER_TRIES = 1000
 _TOKEN_LENGTH = 12
@@ -38,13 +42,16 @@ _LINK_UNFIT = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLI
 class LocalStagedFile:
     """A hidden file beside its place; the StagedFile of a LocalStore."""
 
-    def __init__(self, key: str, path: Path, hidden: Path, root: Path, *, create_only: bool) -> None:
+    def __init__(self, key: str, path: Path, hidden: Path, root: Path, *, create_only: bool, cached: bool) -> None:
         """Open `hidden`, which must not exist. Raises OSError."""
         self._key = key
         self._path = path
         self._hidden = hidden
         self._root = root
         self._create_only = create_only
+        self._cached = cached
+        self._written = 0
+        self._direct: DirectWriter | None = None
         self._pending = bytearray()
         self._descriptor = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE)
         self._ended = False
@@ -56,15 +63,21 @@ class LocalStagedFile:
     def write(self, data: Bytes) -> None:
         assert not self._ended, "the file was sealed or aborted"
         view = memoryview(data).cast("B")
-        if len(self._pending) + len(view) < WRITE_BYTES:
+        if self._direct is None and len(self._pending) + len(view) < WRITE_BYTES:
             self._pending += view
             return
         try:
+            if self._goes_direct(view):
+                view = self._go_direct(view)
+            if self._direct is not None:
+                self._direct.write(view)
+                return
             self._flush()
             if len(view) < WRITE_BYTES:
                 self._pending += view
             else:
                 disk.write_all(self._descriptor, view)
+                self._written += len(view)
         except OSError as error:
             raise disk.mapped(error, self._root) from error
 
@@ -72,14 +85,17 @@ class LocalStagedFile:
         assert not self._ended, "the file was sealed or aborted"
         try:
             self._flush()
+            self._end_direct()
         except OSError as error:
             raise disk.mapped(error, self._root) from error
+        self._cached = True  # whoever appends by the descriptor leaves the file at any length
         return self._descriptor
 
     def seal(self) -> int:
         assert not self._ended, "the file was sealed or aborted"
         try:
             self._flush()
+            self._end_direct()
             os.fsync(self._descriptor)
             size_bytes = os.fstat(self._descriptor).st_size
             self._publish()
@@ -94,6 +110,8 @@ class LocalStagedFile:
             return
         self._ended = True
         self._pending.clear()
+        if self._direct is not None:
+            self._direct.close()
         with suppress(OSError):
             os.close(self._descriptor)
         with suppress(OSError):
@@ -109,6 +127,25 @@ class LocalStagedFile:
         if self._pending:
             pending, self._pending = self._pending, bytearray()
             disk.write_all(self._descriptor, memoryview(pending))
+            self._written += len(pending)
+
+    def _goes_direct(self, view: memoryview) -> bool:
+        large = self._written >= DIRECT_FROM_BYTES and len(view) >= ALIGNED_BYTES
+        return large and self._direct is None and not self._cached
+
+    def _go_direct(self, view: memoryview) -> memoryview:
+        """Write past the cache from the next whole page on; returns what of `view` comes after that."""
+        missing = -(self._written + len(self._pending)) % ALIGNED_BYTES
+        self._pending += view[:missing]
+        self._flush()
+        self._direct = DirectWriter(self._descriptor)
+        return view[missing:]
+
+    def _end_direct(self) -> None:
+        if self._direct is not None:
+            self._direct.finish()
+            self._direct.close()
+            self._direct = None
 
     def _publish(self) -> None:
         if not self._create_only:
@@ -154,13 +191,13 @@ class LocalStore:
     def url(self) -> str:
         return self._root.as_uri()
 
-    def create(self, key: str, *, create_only: bool = True) -> StagedFile:
+    def create(self, key: str, *, create_only: bool = True, cached: bool = True) -> StagedFile:
         path = self._root / check_key(key)
         hidden = path.with_name(f"{STAGED_MARK}{random_text(_TOKEN_LENGTH)}.{path.name}")
         for tries_left in reversed(range(_FOLDER_TRIES)):
             try:
                 disk.make_folder(path.parent, self._root)
-                return LocalStagedFile(key, path, hidden, self._root, create_only=create_only)
+                return LocalStagedFile(key, path, hidden, self._root, create_only=create_only, cached=cached)
             except FileNotFoundError as error:
                 # A sweep may take the folder away again while it is still empty.
                 if not tries_left or not self._root.is_dir():

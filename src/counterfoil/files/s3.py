@@ -148,7 +148,7 @@ class S3Store:
         self._credentials()  # raises what is wrong with them in our words; obstore would in its own
         return self._client
 
-    def create(self, key: str, *, create_only: bool = True) -> StagedFile:
+    def create(self, key: str, *, create_only: bool = True, cached: bool = True) -> StagedFile:
         return S3StagedFile(self, check_key(key), create_only=create_only)
 
     def put(self, key: str, data: Bytes, *, create_only: bool = True) -> None:

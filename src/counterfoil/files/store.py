@@ -91,8 +91,11 @@ class Store(Protocol):
         """The store's address, without any secret."""
         ...
 
-    def create(self, key: str, *, create_only: bool = True) -> StagedFile:
-        """Start a file. With `create_only`, sealing over an existing key raises Conflict('file_exists')."""
+    def create(self, key: str, *, create_only: bool = True, cached: bool = True) -> StagedFile:
+        """Start a file. With `create_only`, sealing over an existing key raises Conflict('file_exists').
+
+        cached: whether it may be read soon, so that keeping it in memory is of use where files lie on a disk.
+        """
         ...
 
     def put(self, key: str, data: Bytes, *, create_only: bool = True) -> None:
