@@ -28,7 +28,7 @@ def cases(context: Context) -> Iterator[Case]:
                 *market.contender("chdb", "ORDER BY"),
                 *market.contender("polars", "Parquet"),
                 *market.contender("polars", "sort"),
-                *market.contender("postgres", "psql", rounds_max=2),
+                *market.contender("postgres", "psql", rounds_max=1),
                 *market.contender("postgres", "Python csv", rounds_max=1),
             ],
         )

@@ -21,7 +21,7 @@ _CARDS = 1_000
 
 
 def cases(context: Context) -> Iterator[Case]:
-    """`campaign`, `last 30 days`, `1000 cards`, `one card`."""
+    """`campaign`, `last-30-days`, `1000-cards`, `one-card`."""
     chosen = [each for each in _selections(context) if context.wanted(each[0])]
     if not chosen:
         return
@@ -52,10 +52,10 @@ def _selections(context: Context) -> Iterator[tuple[str, str, dict[str, Any], di
     yield "campaign", "One campaign of 0.5 %", _is("campaign_id", "$is", campaign), {"campaign": campaign}
     since_ms = int(tale.created_ms.max()) - _LAST_MS
     since = datetime.fromtimestamp(since_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{since_ms % 1000:03d}Z"
-    yield "last 30 days", "The last 30 days", _is("created_at", "$after", since), {"since_ms": since_ms}
+    yield "last-30-days", "The last 30 days", _is("created_at", "$after", since), {"since_ms": since_ms}
     cards = tuple(str(card) for card in names.cards[: min(_CARDS, tale.cards // 2)])
-    yield "1000 cards", f"{len(cards):,} cards", _is("voucher_id", "$in", *cards), {"cards": cards}
-    yield "one card", "One card", _is("voucher_id", "$is", cards[0]), {"cards": cards[:1]}
+    yield "1000-cards", f"{len(cards):,} cards", _is("voucher_id", "$in", *cards), {"cards": cards}
+    yield "one-card", "One card", _is("voucher_id", "$is", cards[0]), {"cards": cards[:1]}
 
 
 def _is(field: str, operator: str, *operands: str) -> dict[str, Any]:

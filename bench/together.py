@@ -16,13 +16,13 @@ _SMALL = {**REQUEST, "filters": {"voucher_id": {"conditions": {"$is": ["none"]}}
 
 
 def cases(context: Context) -> Iterator[Case]:
-    """`ten at once`: a tenth of the time each. `small beside huge`: how long the small one takes."""
-    if not (context.wanted("ten at once") or context.wanted("small beside huge")):
+    """`ten-at-once`: a tenth of the time each. `small-beside-huge`: how long the small one takes."""
+    if not (context.wanted("ten-at-once") or context.wanted("small-beside-huge")):
         return
     with serving(home_of(context)) as server:
         tenth = {**REQUEST, "filters": {"amount": {"conditions": {"$more_than": [450]}}}}
         yield Case(
-            "ten at once",
+            "ten-at-once",
             "Ten exports of the largest amounts, each its own file",
             [
                 Contender("Counterfoil, at once", partial(_ten, server, tenth, at_once=True)),
@@ -30,7 +30,7 @@ def cases(context: Context) -> Iterator[Case]:
             ],
         )
         yield Case(
-            "small beside huge",
+            "small-beside-huge",
             "An export of one card, alone and while a full one runs",
             [
                 Contender("Counterfoil, beside", partial(_small, server, beside=True)),

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from bench import __main__ as bench
-from bench import columns, peer, report, selections, story, together
+from bench import columns, peer, report, sealing, selections, story, together
 from bench.case import Case, Contender, Context, Run, measure
 from bench.full import REQUEST
 from bench.market import Market
@@ -94,9 +94,16 @@ def test_all_contenders_of_a_case_find_the_same_rows(context: Context, module: A
     for case in module.cases(context):
         runs = {contender.system: contender.run() for contender in case.contenders}
         rows = {run.rows for run in runs.values()}
-        assert len(rows) == 1 and (rows != {0} or case.name == "small beside huge"), (case.name, runs)
+        assert len(rows) == 1 and (rows != {0} or case.name == "small-beside-huge"), (case.name, runs)
         seen += 1
     assert seen >= 2
+
+
+def test_sealing_writes_every_movement(context: Context) -> None:
+    (case,) = sealing.cases(context)
+    (contender,) = case.contenders
+    run = contender.run()
+    assert run.rows == ROWS and run.size_bytes > 100 * ROWS
 
 
 def test_the_story_adds_up() -> None:

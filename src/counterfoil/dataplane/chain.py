@@ -128,6 +128,8 @@ class Chain:
         self._held = self._merged = sum(len(runs) for share in self._shares for runs in share)
 
     def _merge(self, share: list[Runs]) -> Runs:
+        if len(share) == 1 and self._folder is None:
+            return share[0]  # as the gatherer, or whoever gathered it elsewhere, merged it
         return merge_runs(np.concatenate(share) if share else np.empty(0, RUN), descending=self._descending)
 
     def _spill(self) -> None:

@@ -95,6 +95,8 @@ def merge_runs(runs: Runs, *, descending: bool) -> Runs:
         return runs
     runs = runs[_by_card_then_seq(runs["card"], runs["seq_from"])]
     same = runs["card"][1:] == runs["card"][:-1]
+    if not same.any():
+        return runs
     over = same & (runs["seq_from"][1:] <= runs["seq_to"][:-1])
     starts, ends = _stretches(same & ~over & (runs["opening"][1:] == runs["closing"][:-1]), len(runs))
     back = same & _back(runs["place_to"][:-1], runs["place_from"][1:], descending)

@@ -23,8 +23,8 @@ class WorkerSettings:
     tries_max: attempts that may be spent on crashes and passing failures before the export ends as ERROR.
     backoff_s, backoff_max_s: the wait before the second try, doubled for each further one, and its bound.
     parts_rows_min: from so many rows on, a local export is made in parts that a later attempt takes over. Parts are
-    written twice (once each, once joined), so below that repeating the work after a crash is cheaper: 20 million rows
-    are some ten seconds.
+    written twice (once each, once joined), so below that repeating the work after a crash is cheaper: 50 million rows
+    are some fifteen seconds on two cores.
     count_after_s: how long an export runs before its rows are counted for its progress; most are done by then.
     retention_days: how long files are kept; then the export is EXPIRED.
     record_retention_days: how long the record of an ended export without a file is kept.
@@ -42,7 +42,7 @@ class WorkerSettings:
     backoff_s: float = 2.0
     backoff_max_s: float = 300.0
     quick_rows_max: int = 2_000_000
-    parts_rows_min: int = 20_000_000
+    parts_rows_min: int = 50_000_000
     count_after_s: float = 2.0
     retention_days: int = 30
     record_retention_days: int = 365
