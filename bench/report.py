@@ -11,6 +11,7 @@ from typing import Any
 
 from bench.case import Record
 from bench.machine import machine
+from bench.targets import targets
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _OURS = "Counterfoil"
@@ -41,8 +42,9 @@ def write(records: Sequence[Record], rows: int, root: Path) -> None:
 
 
 def table(found: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    """Markdown: a table a case, each system's median against ours."""
-    parts = [f"{found['rows']:,} movements on {found['machine']}.\n"]
+    """Markdown: what was reached, then a table a case with each system's median against ours."""
+    parts = [f"{found['rows']:,} movements on {found['machine']}.\n\n"]
+    parts += [target.line() for target in targets(found["cases"])]
     for name, group in groupby(found["cases"], key=lambda case: case["case"]):
         cases = list(group)
         ours = next((case["median_s"] for case in cases if case["system"].startswith(_OURS)), None)

@@ -21,6 +21,7 @@ from bench.case import Case, Contender, Context, Run, measure
 from bench.full import REQUEST
 from bench.market import Market
 from bench.ours import FIELDS, home_of, serving
+from bench.targets import targets
 from counterfoil.dataplane.csv_reference import ReferenceCsvEncoder
 from counterfoil.dataplane.encoder import Column
 
@@ -149,3 +150,17 @@ def test_results_are_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert 0 < systems["Counterfoil"]["median_s"] < took_s and systems["Counterfoil"]["rows"] == 2000
     text = page.read_text()
     assert "Before." in text and "After." in text and "old" not in text and "**encoder**" in text
+
+
+def test_targets_say_by_how_much_they_are_met_or_missed() -> None:
+    def full(system: str, median_s: float, peak_mb: float | None = None) -> dict[str, Any]:
+        return {"case": "full", "system": system, "median_s": median_s, "peak_mb": peak_mb}
+
+    cases = [full("Counterfoil", 2.0, 500.0), full("ClickHouse, ORDER BY", 7.0), full("DuckDB, ORDER BY", 11.0)]
+    cases += [full("Polars, Parquet", 3.0), {"case": "another", "system": "x", "median_s": 1.0}]
+    lines = [target.line() for target in targets(cases)]
+    assert lines == [
+        "* met: full export, times as fast as ClickHouse, ORDER BY: 3.5× (at least 3× wanted)\n",
+        "* **missed**: full export, times as fast as DuckDB, ORDER BY: 5.5× (at least 6× wanted)\n",
+        "* met: full export, peak memory: 500 MiB (at most 600 MiB wanted)\n",
+    ]

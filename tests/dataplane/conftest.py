@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("fuzz", max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("COUNTERFOIL_FUZZ_EXAMPLES") or 1_000)
+
+settings.register_profile("fuzz", max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
