@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import time
+from functools import lru_cache
 from typing import Protocol
 
 MS_PER_DAY = 86_400_000
@@ -59,7 +60,12 @@ def iso_ms(instant_ms: int) -> str:
 
 def iso_date(instant_ms: int) -> str:
     """The UTC date of an instant: `2024-10-09`."""
-    return (_EPOCH_DAY + datetime.timedelta(days=instant_ms // MS_PER_DAY)).isoformat()
+    return _iso_day(instant_ms // MS_PER_DAY)
+
+
+@lru_cache(maxsize=64)
+def _iso_day(day: int) -> str:
+    return (_EPOCH_DAY + datetime.timedelta(days=day)).isoformat()
 
 
 def date_start_ms(date: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,9 @@ _generation_status = sa.case(
 _rows = sa.select(*campaigns.c, _creation_status, _generation_status).select_from(_sources)
 _is_referral = campaigns.c.campaign_type == sa.literal("REFERRAL_PROGRAM")
 _alive = campaigns.c.deleted_at.is_(None)
+_templates = sa.select(campaigns.c.id, campaigns.c.voucher).where(
+    campaigns.c.project_id == sa.bindparam("project"), campaigns.c.id.in_(sa.bindparam("ids", expanding=True))
+)
 _of_project = campaigns.c.project_id == sa.bindparam("project")
 _by_id = _rows.where(_of_project, _alive, campaigns.c.id == sa.bindparam("name"))
 _by_name = _rows.where(_of_project, _alive, campaigns.c.name == sa.bindparam("name"))
@@ -129,15 +132,14 @@ def _value(name: str) -> Any:
     return filter_value(field, {"": campaigns})
 
 
-def expiration_rules(connection: Connection, project_id: int, campaign_id: str | None) -> Mapping[str, Any] | None:
-    """The programme's voucher.loyalty_card.expiration_rules, as `domain.expiry.last_day` wants them, or None."""
-    if campaign_id is None:
-        return None
-    statement = sa.select(campaigns.c.voucher).where(
-        campaigns.c.project_id == project_id, campaigns.c.id == campaign_id
-    )
-    template = connection.execute(statement).scalar_one_or_none() or {}
-    return (template.get("loyalty_card") or {}).get("expiration_rules")
+def expiration_rules(
+    connection: Connection, project_id: int, campaign_ids: Iterable[str]
+) -> dict[str, Mapping[str, Any] | None]:
+    """By id each programme's voucher.loyalty_card.expiration_rules, as `domain.expiry.last_day` wants them, or None."""
+    ids = sorted(campaign_ids)
+    found = connection.execute(_templates, {"project": project_id, "ids": ids}).all()
+    rules = {row.id: ((row.voucher or {}).get("loyalty_card") or {}).get("expiration_rules") for row in found}
+    return dict.fromkeys(ids) | rules
 
 
 def next_iid(connection: Connection, project_id: int) -> int:

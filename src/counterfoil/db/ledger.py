@@ -36,6 +36,7 @@ _cards = (
         vouchers.c.start_date,
         vouchers.c.expiration_date,
         vouchers.c.is_referral_code,
+        vouchers.c.deleted_at,
         vouchers.c.balance,
         vouchers.c.total,
         vouchers.c.subtracted,
@@ -106,7 +107,8 @@ def store_seq(connection: Connection, project_id: int, seq: int) -> None:
 
 
 def cards_by_id(connection: Connection, project_id: int, ids: Iterable[str]) -> dict[str, Card]:
-    """The cards with these ids, with their active buckets; unknown ids and discount vouchers are left out."""
+    """The cards with these ids, with their active buckets, removed ones too; unknown ids and discount vouchers are left
+    out."""
     return _load(connection, project_id, _cards_by_id, "ids", sorted(set(ids)))
 
 
@@ -148,6 +150,7 @@ def _card(row: Any, held: tuple[Bucket, ...]) -> Card:
         row.start_date,
         row.expiration_date,
         row.is_referral_code,
+        row.deleted_at is not None,
         row.balance,
         row.total,
         row.subtracted,

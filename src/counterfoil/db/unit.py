@@ -75,6 +75,11 @@ class Unit:
         assert self._seq is not None
         return self._seq
 
+    @property
+    def campaign_ids(self) -> set[str]:
+        """The campaigns of the cards that the unit has at hand."""
+        return {card.campaign_id for _, card in self._cards.values() if card.campaign_id is not None}
+
     # -- work of several callers ------------------------------------------------------------------------------------
 
     def run(self, work: Callable[[Unit], T], idempotency: Idempotency | None = None) -> T:
@@ -219,7 +224,14 @@ class Unit:
             self._keep(card)
 
     def card(self, name: str) -> Card:
-        """A card by code or id, its due points expired already. Raises NotFound."""
+        """A card by code or id, its due points expired already. Raises NotFound, for a removed one too."""
+        card = self.kept_card(name)
+        if card.removed:
+            raise NotFound("voucher", name)
+        return card
+
+    def kept_card(self, name: str) -> Card:
+        """The same, removed cards by their id as well: for what has to be booked on a card whatever became of it."""
         card_id = self._codes.get(name, name)
         if card_id not in self._cards:
             self.prefetch((name,))
@@ -278,7 +290,8 @@ class Unit:
 
     def _keep(self, card: Card) -> None:
         self._cards[card.id] = (card, card)
-        self._codes[card.code] = card.id
+        if not card.removed:  # its code may be another card's by now
+            self._codes[card.code] = card.id
 
     def _expired(self, card: Card) -> Card:
         fresh, movements = expire_due(card, self.today)

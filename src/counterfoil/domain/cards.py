@@ -30,6 +30,7 @@ class Card:
     """A card and its balance. balance = total - redeemed - expired; total is net of manual removals (subtracted).
 
     buckets: empty for gift cards; their active sum is the balance for loyalty cards. Instants in ms, amounts minor.
+    removed: the voucher was deleted; what is left of the card is its place in the books.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Card:
     start_date: int | None = None
     expiration_date: int | None = None
     is_referral_code: bool = False
+    removed: bool = False
     balance: int = 0
     total: int = 0
     subtracted: int = 0

@@ -11,13 +11,14 @@ from counterfoil.db import campaigns, vouchers
 from counterfoil.db.campaigns import CampaignQuery, Row
 from counterfoil.db.unit import Unit
 from counterfoil.domain.campaigns import (
+    CampaignType,
     changed_campaign,
     check_capacity,
     check_count,
     new_campaign,
     template_of,
 )
-from counterfoil.errors import Conflict
+from counterfoil.errors import Conflict, NotFound
 from counterfoil.ids import random_id
 from counterfoil.plan.filters import resolve
 from counterfoil.services import generation
@@ -85,15 +86,18 @@ class CampaignService:
         with self._core.read() as connection:
             return campaigns.list_campaigns(connection, caller.project_id, query)
 
-    def update(self, caller: Caller, name: str, given: Mapping[str, Any]) -> Row:
+    def update(
+        self, caller: Caller, name: str, given: Mapping[str, Any], *, campaign_type: CampaignType | None = None
+    ) -> Row:
         """Change a campaign, and its vouchers that are not published or redeemed yet, many of them in the background.
 
-        given: as `domain.campaigns.changed_campaign` takes it. Raises NotFound, InvalidInput.
+        given: as `domain.campaigns.changed_campaign` takes it. campaign_type: campaigns of others are not found. Raises
+        NotFound, InvalidInput.
         """
 
         def work(unit: Unit) -> Row:
             unit.lock()
-            row = campaigns.campaign_row(unit, unit.project_id, name)
+            row = _of_type(unit, name, campaign_type)
             columns, affected = changed_campaign(row, given)
             if affected and row["vouchers_count"]:
                 columns |= _change_vouchers(unit, row, affected, caller.request_id)
@@ -113,15 +117,16 @@ class CampaignService:
 
         self._core.write(caller, work)
 
-    def delete(self, caller: Caller, name: str) -> str:
-        """Remove a campaign at once and its vouchers in the background; returns the async action's id. Raises NotFound.
+    def delete(self, caller: Caller, name: str, *, campaign_type: CampaignType | None = None) -> str:
+        """Remove a campaign at once and its vouchers in the background; returns the async action's id.
 
-        The movements of its cards stay in the ledger, and its name becomes free.
+        The movements of its cards stay in the ledger, and its name becomes free. Raises NotFound, for campaigns of other
+        types than the one named, too.
         """
 
         def work(unit: Unit) -> str:
             unit.lock()
-            row = campaigns.campaign_row(unit, unit.project_id, name)
+            row = _of_type(unit, name, campaign_type)
             values = {"deleted_at": unit.now_ms, "updated_at": unit.now_ms}
             campaigns.update_campaign(unit.sql, unit.project_id, row["id"], values)
             payload = {"campaign_id": row["id"], "total": row["vouchers_count"]}
@@ -167,6 +172,13 @@ class CampaignService:
             return _enqueue_generation(unit, asked, caller.request_id)
 
         return self._write_and_wake(caller, work)
+
+
+def _of_type(unit: Unit, name: str, campaign_type: CampaignType | None) -> Row:
+    row = campaigns.campaign_row(unit, unit.project_id, name)
+    if campaign_type is not None and row["campaign_type"] != campaign_type:
+        raise NotFound("campaign", name)
+    return row
 
 
 def _insert(unit: Unit, columns: Mapping[str, Any]) -> Row:

@@ -101,7 +101,8 @@ class CustomerService:
     def delete(self, caller: Caller, name: str) -> Row:
         """Remove the customer and all they said of themselves, and leave their vouchers without a holder.
 
-        Movements, orders, publications and redemptions keep the bare id. Returns {"id", "created_at" (ms of the deletion)}. Raises NotFound.
+        Movements, orders, publications and redemptions keep the bare id. Returns {"id", "created_at" (ms of the deletion),
+        "deletion_id"}. Raises NotFound.
         """
         return self._core.write(caller, lambda unit: _delete(unit, name))
 
@@ -114,7 +115,7 @@ def _delete(unit: Unit, name: str) -> dict[str, Any]:
     stored.update_customer(unit.sql, unit.project_id, found["id"], values)
     stored.release_vouchers(unit.sql, unit.project_id, found["id"], unit.now_ms)
     unit.forget()
-    return {"id": found["id"], "created_at": unit.now_ms}
+    return {"id": found["id"], "created_at": unit.now_ms, "deletion_id": random_id("del_")}
 
 
 def _whole(unit: Unit, row: Row) -> Row:

@@ -1,6 +1,6 @@
 """Points expire after their last day of use: lazily whenever a card is touched, and all the others by this duty.
 
-Both go through `unit.card`, under the project's lock, so each bucket expires once, however many duties run, and after a
+Both go through `unit.kept_card`, under the project's lock, so each bucket expires once, however many duties run, and after a
 long outage as well.
 """
 
@@ -58,4 +58,4 @@ class ExpiryService:
 
 def _touch(unit: Unit, ids: tuple[str, ...]) -> None:
     for card_id in ids:
-        unit.card(card_id)
+        unit.kept_card(card_id)

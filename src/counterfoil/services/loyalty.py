@@ -191,8 +191,8 @@ def member_row(connection: Connection, project_id: int, member: str, campaign: s
 def held_member(unit: Unit, member: str, campaign: str | None = None) -> Card:
     """A loyalty card that may be used now and that somebody holds. Raises NotFound, Refused."""
     card = unit.find_card(member)
-    if card is None or card.kind is not CardKind.LOYALTY or member == card.id or campaign is not None:
-        # Not a loyalty card, named by an id, which a removed card keeps, or with a programme to look up.
+    if card is None or card.kind is not CardKind.LOYALTY or campaign is not None:
+        # Not a loyalty card, or with a programme to look up.
         card = unit.card(member_row(unit.peek, unit.project_id, member, campaign)["id"])
     cards.check_usable(card, unit.now_ms)
     if card.holder_id is None:

@@ -341,7 +341,7 @@ def _keep(unit: Unit, row: Row, origin: Origin) -> None:
         values = {"activates_on": row["activates_on"], "updated_at": unit.now_ms}
         pending_points.update_pending(unit.sql, unit.project_id, pending["id"], values)
         return
-    activate_promise(unit, unit.card(row["voucher_id"]), pending, origin)
+    activate_promise(unit, unit.kept_card(row["voucher_id"]), pending, origin)
 
 
 def _undo(unit: Unit, row: Row, why: Undone) -> Row:
@@ -370,7 +370,7 @@ def _reverse(unit: Unit, row: Row, why: Undone) -> None:
     """Post the movement that undoes a movement: what was spent returns to its buckets, what was given is taken."""
     movement = movements.movement_at(unit.sql, unit.project_id, row["movement_seq"])
     assert movement is not None, row
-    card = unit.card(row["voucher_id"])
+    card = unit.kept_card(row["voucher_id"])
     origin = Origin(API_CHANNEL, row["eid"], f"{why.lower().replace('_', ' ')}: {movement['id']}")
     if row["kind"] == PostingKind.ACCRUAL:
         unit.post(*cards.remove(card, movement["amount"], origin))
@@ -432,7 +432,7 @@ def _answer(unit: Unit, row: Row, key: str) -> dict[str, Any]:
     currency = None if row["campaign_id"] is None else currency_of(unit.sql, unit.project_id, row["campaign_id"])
     return {
         "transaction_id": row["id"] if seq is None else movement_uuid(key, seq),
-        "balance": unit.card(row["voucher_id"]).balance,
+        "balance": unit.kept_card(row["voucher_id"]).balance,
         "scale": 0 if currency is None else currency.scale,
     }
 

@@ -6,7 +6,7 @@ asked wrongly, or names what is not there, leaves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,24 +72,30 @@ class RedemptionService:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def redeem(self, caller: Caller, asked: RedemptionAsked) -> Shown:
-        """Redeem all or none. Raises NotFound, InvalidInput, and Refused, for which a failed redemption is kept."""
+    def redeem(
+        self, caller: Caller, asked: RedemptionAsked, *, check: Callable[[Unit], object] = lambda _: None
+    ) -> Shown:
+        """Redeem all or none. Raises NotFound, InvalidInput, and Refused, for which a failed redemption is kept.
+
+        check: looked at first, in the same transaction; what it raises leaves nothing.
+        """
         if not 0 < len(asked.redeemables) <= REDEEMABLES_MAX:
             raise InvalidInput("invalid_payload", f"Property .redeemables must have 1 to {REDEEMABLES_MAX} items",
                                field="redeemables")  # fmt: skip
         channel = channel_of(caller)
-        found = self._core.write(
-            caller, lambda unit: _redeem(unit, asked, channel), cards=(each.name for each in asked.redeemables)
-        )
+
+        def work(unit: Unit) -> Shown:
+            check(unit)
+            return _redeem(unit, asked, channel)
+
+        found = self._core.write(caller, work, cards=(each.name for each in asked.redeemables))
         if found.get("failure") is not None:
             raise refusal(found["failure"])
         return found
 
     def redeem_reward(self, caller: Caller, member: str, asked: RedemptionAsked, campaign: str | None = None) -> Shown:
         """The same for a member's card, of that programme (id or name) when one is named. Raises NotFound for others."""
-        with self._core.read() as connection:
-            member_row(connection, caller.project_id, member, campaign)
-        return self.redeem(caller, asked)
+        return self.redeem(caller, asked, check=lambda unit: member_row(unit.peek, unit.project_id, member, campaign))
 
     def get(self, caller: Caller, redemption_id: str) -> Shown:
         """One redemption or rollback. Raises NotFound."""

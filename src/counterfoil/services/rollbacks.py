@@ -185,7 +185,7 @@ def _refund(unit: Unit, part: Row, rollback_id: str, order: orders.Row | None) -
     spent = movements.movement_by_id(unit.sql, unit.project_id, part["movement_id"])
     assert spent is not None, part["movement_id"]
     lots = tuple((str(bucket), int(points)) for bucket, points in msgspec.json.decode(spent["lots"] or "[]"))
-    card = unit.card(part["voucher_id"])
+    card = unit.kept_card(part["voucher_id"])
     about = about_redemption(part, order)
     reward = about.pop("reward", None)
     about["rollback"] = {"id": rollback_id}

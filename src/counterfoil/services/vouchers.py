@@ -123,10 +123,14 @@ def points_expire_on(unit: Unit, card: Card) -> str | None:
     if card.kind is CardKind.GIFT or card.campaign_id is None:
         return None
     campaign_id = card.campaign_id
+    # One look for the programmes of a whole group's cards.
     rules = unit.recall(
-        ("expiration_rules", campaign_id), lambda peek: campaigns.expiration_rules(peek, unit.project_id, campaign_id)
+        "expiration_rules",
+        lambda peek: campaigns.expiration_rules(peek, unit.project_id, {*unit.campaign_ids, campaign_id}),
     )
-    return expiry.last_day(rules, unit.today)
+    if campaign_id not in rules:
+        rules |= campaigns.expiration_rules(unit.peek, unit.project_id, (campaign_id,))
+    return expiry.last_day(rules[campaign_id], unit.today)
 
 
 def _template(unit: Unit, campaign: str, *, drawn: bool) -> VoucherDraft:
@@ -136,12 +140,10 @@ def _template(unit: Unit, campaign: str, *, drawn: bool) -> VoucherDraft:
 
 def _usable_card(unit: Unit, name: str) -> Card:
     card = unit.find_card(name)
-    if card is None or name == card.id:
-        # Not a card, or found by an id, which a removed voucher keeps.
+    if card is None:
         row = vouchers.voucher_row(unit.peek, unit.project_id, name)
-        if card is None:
-            raise Refused("invalid_voucher", f"A {row['type']} has no balance", resource_type="voucher",
-                          resource_id=row["code"])  # fmt: skip
+        raise Refused("invalid_voucher", f"A {row['type']} has no balance", resource_type="voucher",
+                      resource_id=row["code"])  # fmt: skip
     cards.check_usable(card, unit.now_ms)
     if card.kind is CardKind.LOYALTY and card.holder_id is None:
         raise Refused("invalid_add_balance_params", "The loyalty card must be assigned to a holder",

@@ -20,6 +20,7 @@ from counterfoil.services.core import Caller
 from counterfoil.services.rates import Rates
 from counterfoil.web.altcraft.envelope import success
 from counterfoil.web.altcraft.parameters import Parameters, read
+from counterfoil.web.idempotency import idempotency_of
 
 EXPORT_PATHS = ("/api/v1.1/loyalty/transactions_export", "/api/v1.1/tasks/", "/api/download/")
 token_scheme = HTTPBearer(auto_error=False, scheme_name="Altcraft token", description="The `altcraft_token` of a key")
@@ -60,7 +61,9 @@ async def call(
         raise Unauthenticated("Different tokens in the header, the body and the URL; send one")
     if not said:
         raise Unauthenticated("API token required: send Authorization: Bearer <token>, or token in the body")
-    return Call(request, caller or await _caller(request, said[0]), parameters)
+    caller = caller or await _caller(request, said[0])
+    key = idempotency_of(request, await request.body())
+    return Call(request, replace(caller, idempotency=key), parameters)
 
 
 async def downloader(

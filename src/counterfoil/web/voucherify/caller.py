@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -11,12 +10,11 @@ from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from counterfoil.db.unit import Idempotency
-from counterfoil.errors import Forbidden, InvalidInput
+from counterfoil.errors import Forbidden
 from counterfoil.services.core import Caller
 from counterfoil.services.rates import Rates
+from counterfoil.web.idempotency import idempotency_of
 
-IDEMPOTENCY_KEY_LENGTH_MAX = 255
 CHANNEL_LENGTH_MAX = 255
 
 app_id_scheme = APIKeyHeader(name="X-App-Id", auto_error=False, scheme_name="X-App-Id")
@@ -64,21 +62,17 @@ async def caller(
     app_token: Annotated[str | None, Security(app_token_scheme)],
     oauth: Annotated[HTTPAuthorizationCredentials | None, Security(oauth_scheme)] = None,
     channel: Annotated[str | None, Header(alias="X-Voucherify-Channel", include_in_schema=False)] = None,
-    key: Annotated[str | None, Header(alias="Idempotency-Key", include_in_schema=False)] = None,
 ) -> Caller:
     """The authenticated caller of this request; the scope its path needs is checked here, for every route alike."""
     found = await _recognised(request, app_id, app_token, oauth.credentials if oauth else None)
     require_scope(found, request.scope["path"])
-    idempotency = None
-    if key is not None and request.method in {"POST", "PUT", "DELETE", "PATCH"}:
-        # An upload is not read into memory here: whoever takes it adds its content to what the key stands for.
-        upload = request.headers.get("content-type", "").startswith("multipart/")
-        idempotency = _idempotency(request, key, b"" if upload else await request.body())
+    # An upload is not read into memory here: whoever takes it adds its content to what the key stands for.
+    upload = request.headers.get("content-type", "").startswith("multipart/")
     return replace(
         found,
         channel=channel[:CHANNEL_LENGTH_MAX] if channel else None,
         request_id=request.scope["state"]["request_id"],
-        idempotency=idempotency,
+        idempotency=idempotency_of(request, b"" if upload else await request.body()),
     )
 
 
@@ -103,18 +97,6 @@ def require_scope(found: Caller, path: str) -> None:
     word = words[2].lower() if len(words) > 2 else ""
     if word not in found.scopes:
         raise Forbidden("missing_permission", f"This key or token lacks the scope `{word}` (or `api`)")
-
-
-def _idempotency(request: Request, key: str, body: bytes) -> Idempotency:
-    if not key or len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not key.isprintable():
-        raise InvalidInput(
-            "invalid_idempotency_key",
-            f"Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable characters",
-            field="Idempotency-Key",
-            value=key,
-        )
-    asked = f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body
-    return Idempotency(key, hashlib.sha256(asked).hexdigest())
 
 
 Calling = Annotated[Caller, Depends(caller)]

@@ -61,10 +61,10 @@ def simple_customer(row: Row | None, customer_id: str | None) -> dict[str, Any] 
     return without_none(body, "name", "email")
 
 
-def permanent_deletion(deletion_id: str, deleted: Row) -> dict[str, Any]:
+def permanent_deletion(deleted: Row) -> dict[str, Any]:
     """What a permanent deletion answers; the misspelt object name is the vendor's own."""
     return {
-        "id": deletion_id,
+        "id": deleted["deletion_id"],
         "created_at": instant(deleted["created_at"]),
         "related_object_id": deleted["id"],
         "related_object": "customer",

@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from counterfoil.db.customers import CustomerQuery
 from counterfoil.errors import NotFound
-from counterfoil.ids import random_id
 from counterfoil.services.customers import CustomerService
 from counterfoil.web.reply import Json, no_content
 from counterfoil.web.voucherify.bodies import Instant, Text
@@ -44,7 +43,7 @@ def routes(service: CustomerService) -> APIRouter:
     @router.post(f"{_ONE}/permanent-deletion")
     def delete_permanently(caller: Calling, customer_id: Text) -> Response:
         """The same as DELETE, with a receipt: the profile is erased, the ledger keeps the bare id."""
-        return Json(permanent_deletion(random_id("del_"), service.delete(caller, customer_id)))
+        return Json(permanent_deletion(service.delete(caller, customer_id)))
 
     @router.get(_ONE)
     def get(caller: Calling, customer_id: Text) -> Response:

@@ -63,13 +63,12 @@ def routes(service: CampaignService, loyalty: LoyaltyService) -> APIRouter:
         caller: Calling, campaign_id: Text, body: Annotated[CampaignUpdateBody | None, Body()] = None
     ) -> Response:
         """Change a programme and its cards that are not published yet."""
-        programme = loyalty.get_programme(caller, campaign_id)
-        return Json(campaign(service.update(caller, programme["id"], (body or CampaignUpdateBody()).given())))
+        given = (body or CampaignUpdateBody()).given()
+        return Json(campaign(service.update(caller, campaign_id, given, campaign_type=Kind.LOYALTY)))
 
     @router.delete(_ONE)
     def delete(caller: Calling, campaign_id: Text, force: bool = False) -> Response:
         """Remove a programme, and its cards in the background. Movements stay in the ledger, forced or not."""
-        programme = loyalty.get_programme(caller, campaign_id)
-        return Json({"async_action_id": service.delete(caller, programme["id"])})
+        return Json({"async_action_id": service.delete(caller, campaign_id, campaign_type=Kind.LOYALTY)})
 
     return router
