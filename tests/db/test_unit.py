@@ -215,6 +215,25 @@ def test_forgetting_before_flushing_is_a_bug_that_shows(bench: Bench) -> None:
         bench.group(in_turn(taking("A", 10), lambda unit: unit.forget()))
 
 
+def test_a_removed_card_is_found_only_by_who_asks_for_it(bench: Bench) -> None:
+    with bench.database.write() as connection:
+        connection.execute(vouchers.update().where(vouchers.c.id == "v_A").values(deleted_at=1))
+
+    def make_anew(unit: Unit) -> None:
+        row = {"project_id": unit.project_id, "id": "v_new", "code": "A", "type": "GIFT_VOUCHER", "created_at": 2}
+        unit.sql.execute(vouchers.insert(), row)
+        unit.add_card(Card("v_new", "A", CardKind.GIFT))
+
+    def give_back(unit: Unit) -> int:
+        card, found = add(unit.kept_card("v_A"), 7, Origin("API"), None, unit.now_ms)
+        unit.post(card, found)
+        return card.balance
+
+    answers = bench.group(make_anew, give_back, topping_up("A", 5), topping_up("v_A", 5), give_back)
+    assert answers[:3] == [None, 107, 5] and answers[4] == 114
+    assert isinstance(answers[3], NotFound)
+
+
 def test_due_points_expire_when_a_card_is_asked_for(bench: Bench) -> None:
     def grant(unit: Unit) -> None:
         unit.post(*add(unit.card("L"), 9, Origin(), unit.today, unit.now_ms))

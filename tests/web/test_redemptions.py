@@ -329,3 +329,19 @@ def test_a_removed_voucher_stays_known_by_its_code(api: TestClient) -> None:
     found = ok(redeem(api, "GIFT", order={"amount": 5}))["redemptions"][0]
     assert api.delete("/v1/vouchers/GIFT").status_code == 204
     assert ok(api.get(f"/v1/redemptions/{found['id']}"))["voucher"]["code"] == "GIFT"
+
+
+def test_an_order_whose_customer_was_deleted_can_still_be_redeemed_for(api: TestClient) -> None:
+    make(api, "GIFT")
+    bought = {"order": {"source_id": "o-1", "amount": 3000}, "customer": {"source_id": "ann"}}
+    first = ok(api.post("/v1/redemptions", json={**bought, "redeemables": [asked_of("GIFT", 1000)]}))
+    assert api.delete("/v1/customers/ann").status_code == 204
+    again = ok(
+        api.post("/v1/redemptions", json={"order": {"source_id": "o-1"}, "redeemables": [asked_of("GIFT", 500)]})
+    )
+    assert again["order"]["total_amount"] == 1500
+    assert again["redemptions"][0]["customer_id"] == first["redemptions"][0]["customer_id"]
+
+
+def asked_of(code: str, credits: int) -> dict[str, Any]:
+    return {"object": "voucher", "id": code, "gift": {"credits": credits}}

@@ -252,8 +252,9 @@ def _save_order(
             discount_amount=(columns["discount_amount"] or 0) + off,
             applied_discount_amount=(columns["applied_discount_amount"] or 0) + off,
         )
-    if customer_id is not None and not (_says_who(draft.customer) and _says_who(asked.customer)):
-        # Its own customer, where it has one, is the one just made or updated.
+    known = None if before is None else before["customer_id"]
+    if customer_id not in {None, known} and not (_says_who(draft.customer) and _says_who(asked.customer)):
+        # Its own customer, where it has one, is the one just made or updated; or was deleted, and its id stays.
         draft = replace(draft, customer=CustomerDraft(id=customer_id))
     if draft.status is None and (before is None or before["status"] not in COUNTED):
         draft = replace(draft, status="PAID")
