@@ -39,23 +39,10 @@ class AppParts:
     lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None
 
 
-class _Application(FastAPI):
-    """FastAPI whose document leaves out the 422 that it would have every route send: dialects answer 400 in their shape."""
-
-    def openapi(self) -> dict[str, Any]:
-        document = super().openapi()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None)
-        for name in ("HTTPValidationError", "ValidationError"):
-            document.get("components", {}).get("schemas", {}).pop(name, None)
-        return document
-
-
 def create_app(parts: AppParts) -> FastAPI:
     """The ASGI application."""
     dialects = Dialects(parts.dialects)
-    app = _Application(
+    app = FastAPI(
         title="Counterfoil",
         version=__version__,
         docs_url=None,
