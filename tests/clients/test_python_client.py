@@ -121,7 +121,7 @@ def test_what_others_ask_for_does_not_keep_the_client_from_listing(
         assert made["parameters"]["fields"] == asked["fields"]
         exports = voucherify.ExportsApi(client)
         rows = downloaded(client, made["id"])
-        assert list(rows[0]) == ["ID", "Metadata.payment_mean", "Metadata.shop"]
+        assert list(rows[0]) == ["ID", "Metadata payment_mean", "Metadata shop"]
         found = exports.get_export(made["id"])
         assert found.parameters.fields == ["id", "metadata"]
         assert [export.id for export in exports.list_exports().exports] == [made["id"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from itertools import cycle, islice
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from counterfoil.catalog.kinds import Kind
@@ -20,10 +23,11 @@ from tests.web.conftest import signed_in
 from tests.web.exporting import ask, ended, rows, working
 from tests.web.listed_cells import CELLS, text
 from tests.web.naive_filter import holds, state_holds
+from tests.web.test_exports_against_lists import LISTS, in_query, listed
 from tests.web.test_exports_against_lists import _fill as fill  # pyright: ignore[reportPrivateUsage]
-from tests.web.test_exports_against_lists import listed
 
 DAY_MS = 86_400_000
+KEYS = dict.fromkeys(CELLS, "id") | {"voucher": "code", "publication": "voucher_code"}
 _NONE: dict[Kind, list[Any]] = {
     Kind.STRING: ["none"],
     Kind.ANY: ["none"],
@@ -74,11 +78,10 @@ def questions(name: str, items: list[dict[str, Any]]) -> Iterator[Question]:
     """For each kind the object has: all of its operators and all of its fields, paired until both are used up."""
     about = OBJECTS[name]
     by_kind: dict[tuple[Kind, bool], list[str]] = {}
-    for field_name in CELLS[name]:
+    for field_name in filterable(name):
         field = about.field(field_name)
         assert field is not None
-        if field.filterable:
-            by_kind.setdefault((field.kind, field.many), []).append(field_name)
+        by_kind.setdefault((field.kind, field.many), []).append(field_name)
     number = 0
     for (kind, many), names in by_kind.items():
         operators = [each for each in operators_of(kind, many=many) if each not in NEUTRAL_ONLY]
@@ -87,8 +90,21 @@ def questions(name: str, items: list[dict[str, Any]]) -> Iterator[Question]:
             if operator.startswith("count") and not many:
                 continue
             number += 1
-            values = [each for item in items for each in values_of(name, field_name, item) if each is not None]
-            yield Question(field_name, operator, operands(operator, values or _NONE[kind], number), number % 2 == 0)
+            yield question(name, items, field_name, operator, number)
+
+
+def filterable(name: str) -> list[str]:
+    """The fields of an object that the lists show and filters know."""
+    fields = {each: OBJECTS[name].field(each) for each in CELLS[name]}
+    return [each for each, field in fields.items() if field is not None and field.filterable]
+
+
+def question(name: str, items: list[dict[str, Any]], field_name: str, operator: str, number: int) -> Question:
+    """A condition whose operands the number chooses among what the list shows."""
+    field = OBJECTS[name].field(field_name)
+    assert field is not None
+    values = [each for item in items for each in values_of(name, field_name, item) if each is not None]
+    return Question(field_name, operator, operands(operator, values or _NONE[field.kind], number), number % 2 == 0)
 
 
 def operands(operator: str, values: list[Any], number: int) -> tuple[Any, ...]:
@@ -130,11 +146,7 @@ def test_each_operator_keeps_what_plain_python_keeps(
     items = listed(shop, name)
     moment = datetime.fromtimestamp(now.now_ms() / 1000, UTC)
     asked = list(questions(name, items))
-    key = (
-        OBJECTS[name].default_fields[0]
-        if name in {"order", "voucher"}
-        else ("voucher_code" if name == "publication" else "id")
-    )
+    key = KEYS[name]
     made = [ask(shop, name, {"fields": [key], "filters": question.filters}) for question in asked]
     found_some, wrong = 0, list[Any]()
     for question, export_id in zip(asked, made, strict=True):
@@ -152,6 +164,66 @@ def test_each_operator_keeps_what_plain_python_keeps(
     assert not wrong
     told(f"{name}: {len(asked)} conditions, {len({q.operator for q in asked})} operators; {found_some} kept some rows")
     assert found_some > 8
+
+
+@st.composite
+def random_questions(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str, int]]]:
+    """An object, a junction, and some (field, operator, number that chooses operands)."""
+    name = draw(st.sampled_from(sorted(CELLS)))
+    chosen: list[tuple[str, str, int]] = []
+    for field_name in draw(st.lists(st.sampled_from(filterable(name)), min_size=1, max_size=3, unique=True)):
+        field = OBJECTS[name].field(field_name)
+        assert field is not None
+        allowed = [each for each in operators_of(field.kind, many=field.many) if each not in NEUTRAL_ONLY]
+        allowed = [each for each in allowed if field.many or not each.startswith("count")]
+        chosen.append((field_name, draw(st.sampled_from(allowed)), draw(st.integers(0, 99))))
+    return name, draw(st.sampled_from(["AND", "or"])), chosen
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Iterator[Counter[tuple[str, str]]]:
+    """What was drawn, by object and operator; every object must have been."""
+    counts: Counter[tuple[str, str]] = Counter()
+    yield counts
+    assert {name for name, _ in counts} == set(CELLS), counts
+
+
+@pytest.fixture
+def counted(drawn: Counter[tuple[str, str]], told: Callable[[str], None]) -> Iterator[Counter[tuple[str, str]]]:
+    """The same, told once the test has drawn."""
+    yield drawn
+    operators = {operator for _, operator in drawn}
+    told(f"{sum(drawn.values())} random conditions, {len(operators)} operators: export, list and plain Python agree")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=random_questions())
+def test_export_list_and_plain_python_agree_on_random_filters(
+    shop: TestClient,
+    now: FakeClock,
+    counted: Counter[tuple[str, str]],
+    asked: tuple[str, str, list[tuple[str, str, int]]],
+) -> None:
+    name, junction, chosen = asked
+    items = listed(shop, name)
+    moment = datetime.fromtimestamp(now.now_ms() / 1000, UTC)
+    conditions = [question(name, items, *each) for each in chosen]
+    counted.update((name, each.operator) for each in conditions)
+    filters: dict[str, Any] = {"junction": junction}
+    for each in conditions:
+        filters |= each.filters
+    together = all if junction == "AND" else any
+    kept = [
+        item
+        for item in items
+        if together(holds(c.operator, c.operands, values_of(name, c.field, item), moment) for c in conditions)
+    ]
+    key = KEYS[name]
+    expected = sorted(text(CELLS[name][key](item)) for item in kept)
+    export = ended(shop, ask(shop, name, {"fields": [key], "filters": filters}))
+    assert sorted(row[key] for row in rows(shop.get(export["result"]["url"]).text)) == expected
+    if name in LISTS:
+        assert sorted(text(CELLS[name][key](item)) for item in listed(shop, name, in_query(filters))) == expected
 
 
 @pytest.mark.parametrize("word", STATES)

@@ -9,17 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from counterfoil import settings as settings_table
 from counterfoil.catalog.objects import OBJECTS
-from counterfoil.clock import parse_instant_ms
 from counterfoil.compose import System, build, build_app
-from counterfoil.plan.filters import resolve
-from counterfoil.plan.matching import matches
-from counterfoil.web.voucherify.filter_form import read_filters
 from tests.fakes import FakeClock
 from tests.waiting import until
 from tests.web.conftest import signed_in
@@ -176,52 +170,6 @@ def test_all_fields_and_the_defaults_are_what_the_list_says(shop: TestClient, na
     assert by_first(shown) == by_first([row(name, known, item) for item in items])
 
 
-FILTERED = {
-    "voucher": ("code", ("code", "created_at", "active", "categories", "metadata.colour")),
-    "customer": ("id", ("name", "email", "city", "created_at", "metadata.tier")),
-    "order": ("id", ("status", "source_id", "amount", "created_at", "metadata.payment_mean")),
-}
-TEXTS = st.sampled_from(
-    ["ann", "Ann", "TEN", "SEVEN", "red", "cash", "PAID", "o-", "City 1", "example", "new", "0", "1"]
-)
-INSTANTS = st.sampled_from(["2024-10-09T09:16:45.000Z", "2024-10-09T09:16:50.500Z", "2020-01-01", "2031-01-01"])
-
-
-def conditions(field: str) -> st.SearchStrategy[dict[str, Any]]:
-    if field == "created_at":
-        return st.one_of(
-            st.builds(lambda at: {"$after": at}, INSTANTS),
-            st.builds(lambda at: {"$before": [at]}, INSTANTS),
-            st.builds(lambda days: {"$less_than": days}, st.integers(0, 3)),
-        )
-    if field == "amount":
-        return st.builds(
-            lambda op, n: {op: n}, st.sampled_from(["$more_than", "$less_than_equal"]), st.integers(0, 4000)
-        )
-    if field == "active":
-        return st.builds(lambda value: {"$is": value}, st.booleans())
-    one = st.sampled_from(["$is", "$is_not"])
-    many = st.sampled_from(["$in", "$not_in"])
-    parts = st.sampled_from(["$contains", "$not_contain", "$starts_with", "$ends_with"])
-    known = st.sampled_from([{"$has_value": ""}, {"$is_unknown": True}])
-    choices = [
-        st.builds(lambda op, text: {op: text}, one, TEXTS),
-        st.builds(lambda op, texts: {op: texts}, many, st.lists(TEXTS, min_size=1, max_size=3, unique=True)),
-        known,
-    ]
-    if not field.startswith("metadata."):
-        choices.append(st.builds(lambda op, text: {op: text}, parts, TEXTS))
-    return st.one_of(choices)
-
-
-@st.composite
-def asked(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    name = draw(st.sampled_from(sorted(FILTERED)))
-    chosen = draw(st.lists(st.sampled_from(FILTERED[name][1]), min_size=1, max_size=3, unique=True))
-    filters: dict[str, Any] = {field: {"conditions": draw(conditions(field))} for field in chosen}
-    return name, {"junction": draw(st.sampled_from(["AND", "or"])), **filters}
-
-
 def in_query(filters: dict[str, Any]) -> dict[str, Any]:
     """The same filters as a list endpoint takes them (facts 2.4)."""
     query: dict[str, Any] = {"filters[junction]": filters["junction"]}
@@ -235,28 +183,3 @@ def in_query(filters: dict[str, Any]) -> dict[str, Any]:
             else:
                 query[place] = str(operand).lower() if isinstance(operand, bool) else operand
     return query
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(asked=asked())
-def test_export_list_and_a_naive_filter_agree(
-    shop: TestClient, now: FakeClock, asked: tuple[str, dict[str, Any]]
-) -> None:
-    name, filters = asked
-    key = FILTERED[name][0]
-    from_export = sorted(each[key] for each in exported(shop, name, {"fields": [key], "filters": filters}))
-    from_list = sorted(item[key] for item in listed(shop, name, in_query(filters)))
-    assert from_export == from_list
-    resolved = resolve(read_filters(filters, "filters"), OBJECTS[name], now_ms=now.now_ms())
-    naive = sorted(item[key] for item in listed(shop, name) if matches(resolved, OBJECTS[name], naive_row(name, item)))
-    assert from_export == naive
-
-
-def naive_row(name: str, item: dict[str, Any]) -> dict[str, Any]:
-    """What `plan.matching` needs of an item, out of the list's JSON."""
-    return {
-        **{field: CELLS[name][field](item) for field in CELLS[name]},
-        "created_at": parse_instant_ms(item["created_at"]),
-        "city": (item.get("address") or {}).get("city"),
-        "categories": item.get("category"),
-    }
