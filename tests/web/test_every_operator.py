@@ -26,6 +26,8 @@ from tests.web.naive_filter import holds, state_holds
 from tests.web.test_exports_against_lists import LISTS, in_query, listed
 from tests.web.test_exports_against_lists import _fill as fill  # pyright: ignore[reportPrivateUsage]
 
+pytestmark = pytest.mark.slow
+
 DAY_MS = 86_400_000
 KEYS = dict.fromkeys(CELLS, "id") | {"voucher": "code", "publication": "voucher_code"}
 _NONE: dict[Kind, list[Any]] = {
