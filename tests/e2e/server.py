@@ -45,7 +45,7 @@ class Server:
                 env={**os.environ, **self.environment, **environment},
                 stderr=told,
             )
-        until(self._ready, "the server to be ready")
+        until(self._ready, "the server to be ready", 60)
 
     def _ready(self) -> bool:
         assert self.process is not None
