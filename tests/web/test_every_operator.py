@@ -10,7 +10,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -182,35 +182,33 @@ def random_questions(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str, in
     return name, draw(st.sampled_from(["AND", "or"])), chosen
 
 
-@pytest.fixture(scope="module")
-def drawn() -> Iterator[Counter[tuple[str, str]]]:
-    """What was drawn, by object and operator; every object must have been."""
-    counts: Counter[tuple[str, str]] = Counter()
-    yield counts
-    assert {name for name, _ in counts} == set(CELLS), counts
-
-
-@pytest.fixture
-def counted(drawn: Counter[tuple[str, str]], told: Callable[[str], None]) -> Iterator[Counter[tuple[str, str]]]:
-    """The same, told once the test has drawn."""
-    yield drawn
-    operators = {operator for _, operator in drawn}
-    told(f"{sum(drawn.values())} random conditions, {len(operators)} operators: export, list and plain Python agree")
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(asked=random_questions())
 def test_export_list_and_plain_python_agree_on_random_filters(
-    shop: TestClient,
-    now: FakeClock,
-    counted: Counter[tuple[str, str]],
-    asked: tuple[str, str, list[tuple[str, str, int]]],
+    shop: TestClient, now: FakeClock, told: Callable[[str], None]
 ) -> None:
-    name, junction, chosen = asked
+    drawn: Counter[tuple[str, str]] = Counter()
+    examples = 0
+
+    @settings(max_examples=100)  # so many that no object is left out by chance
+    @given(asked=random_questions())
+    def agree(asked: tuple[str, str, list[tuple[str, str, int]]]) -> None:
+        nonlocal examples
+        examples += 1
+        drawn.update((asked[0], operator) for _, operator, _ in asked[2])
+        check_agreement(shop, now, *asked)
+
+    agree()
+    objects, operators = ({each[at] for each in drawn} for at in (0, 1))
+    told(f"{examples} random filters of {len(objects)} objects, {len(operators)} operators: all three agree")
+    assert objects == set(CELLS)
+
+
+def check_agreement(
+    shop: TestClient, now: FakeClock, name: str, junction: str, chosen: list[tuple[str, str, int]]
+) -> None:
+    """Export, list (where it takes filters) and plain Python find the same."""
     items = listed(shop, name)
     moment = datetime.fromtimestamp(now.now_ms() / 1000, UTC)
     conditions = [question(name, items, *each) for each in chosen]
-    counted.update((name, each.operator) for each in conditions)
     filters: dict[str, Any] = {"junction": junction}
     for each in conditions:
         filters |= each.filters
