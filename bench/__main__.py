@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import report
 from bench.case import Context, Record, measure
 
-MODULES = ("encoder", "full", "selections", "together", "sealing")
+MODULES = ("encoder", "full", "selections", "together", "sealing", "postings", "imports")
 """Modules of cases, in the order they run."""
 
 ROWS = 10_000_000

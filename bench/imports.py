@@ -17,9 +17,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.case import Case, Contender, Context, Run
+
+ROWS_MAX = 1_000_000
 ROWS_PER_CARD = 10
 START_MS = 1_700_000_000_000
 STEP_MS = 60_000
@@ -104,6 +108,21 @@ def measure(folder: Path, rows: int, database: str | None = None) -> dict[str, A
             "bytes": transactions.stat().st_size, "database_bytes": stored.stat().st_size if stored.exists() else None,
             "load_average": round(os.getloadavg()[0], 1),
         }  # fmt: skip
+
+
+def cases(context: Context) -> Iterator[Case]:
+    """`import`: the command on a transactions file, into an empty SQLite; seconds and peak memory of the process."""
+    if context.wanted("import"):
+        rows = min(context.rows, ROWS_MAX)
+        title = "The vendor's file of movements, imported by the command"
+        yield Case("import", title, [Contender("Counterfoil", lambda: _measured(context, rows), rounds_max=2)])
+
+
+def _measured(context: Context, rows: int) -> Run:
+    folder = context.folder / "imports"
+    folder.mkdir(exist_ok=True)
+    found = measure(folder, rows)
+    return Run(found["median_s"], found["peak_mb"], rows, found["bytes"])
 
 
 def _run(arguments: list[str]) -> tuple[float, float]:

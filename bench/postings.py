@@ -79,9 +79,12 @@ def cases(context: Context, seconds: float = SECONDS) -> Iterator[Case]:
             "Balance changes through the services, commits durable",
             [
                 Contender("Counterfoil", lambda: through_services(own, seconds, change)),
-                Contender("beside full exports", lambda: through_services(own, seconds, change, exports_in_process)),
-                Contender("with the sealer", lambda: through_services(own, seconds, change, sealing)),
-                Contender("gift cards paying orders", lambda: through_services(own, seconds, checkout)),
+                Contender(
+                    "Counterfoil, beside full exports",
+                    lambda: through_services(own, seconds, change, exports_in_process),
+                ),
+                Contender("Counterfoil, with the sealer", lambda: through_services(own, seconds, change, sealing)),
+                Contender("Counterfoil, gift cards paying orders", lambda: through_services(own, seconds, checkout)),
             ],
         )
     if context.wanted("postings-http"):
@@ -90,7 +93,7 @@ def cases(context: Context, seconds: float = SECONDS) -> Iterator[Case]:
             "Balance changes over HTTP, commits durable",
             [
                 Contender("Counterfoil", lambda: over_http(own, seconds, exports=False)),
-                Contender("beside full exports", lambda: over_http(own, seconds, exports=True)),
+                Contender("Counterfoil, beside full exports", lambda: over_http(own, seconds, exports=True)),
             ],
         )
 
@@ -162,7 +165,7 @@ def through_services(
         busy_ms = (time.process_time() - processor_s) * 1000 / max(count, 1)
         if failures:
             raise failures[0]
-        return _run(count, took_s, happened, {"processor_ms_per_row": busy_ms})
+        return _run(count, took_s, happened, {"processor ms a row": busy_ms})
 
 
 def _posted(shop: Shop, post: Posting, draw: random.Random) -> None:
@@ -173,7 +176,9 @@ def _posted(shop: Shop, post: Posting, draw: random.Random) -> None:
 
 
 def _run(count: int, took_s: float, happened: Sequence[float], notes: dict[str, float]) -> Run:
-    return Run(took_s, rows=count, notes={"rows_per_s": round(count / took_s), "beside": len(happened), **notes})
+    return Run(
+        took_s, rows=count, notes={"movements a second": round(count / took_s), "rounds beside": len(happened), **notes}
+    )
 
 
 @contextmanager
@@ -279,7 +284,7 @@ def over_http(context: Context, seconds: float, *, exports: bool) -> Run:
             count, took_s = shop.movements() - before, time.perf_counter() - since_s
             busy_ms = (_processor_s(server.process.pid) - processor_s) * 1000 / max(count, 1)
         assert set(statuses) <= {"200", "400"} and statuses["200"] > 9 * statuses.get("400", 0), statuses
-        return _run(count, took_s, took, {"processor_ms_per_row": busy_ms})
+        return _run(count, took_s, took, {"processor ms a row": busy_ms})
 
 
 def _processor_s(process_id: int) -> float:

@@ -86,7 +86,25 @@ def _sealing(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Target]:
     yield Target("sealing, processor time a movement (a posting: about 100 µs)", cost_us, 20, " µs", at_most=True)
 
 
+def _postings(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Target]:
+    ours, rate = systems[_OURS], "movements a second"
+    over_http = ours["case"] == "postings-http"
+    yield Target(ours["case"], ours[rate], 1_000 if over_http else 3_000, " movements/s")
+    for name, wanted in (("beside full exports", 50), ("with the sealer", 80)):
+        other = systems.get(f"{_OURS}, {name}")
+        if other is not None:
+            yield Target(f"{ours['case']} {name}, share of the rate", other[rate] / ours[rate] * 100, wanted, " %")
+
+
+def _import(systems: Mapping[str, Mapping[str, Any]]) -> Iterator[Target]:
+    ours = systems[_OURS]
+    yield Target("a million movements imported", ours["median_s"] / ours["rows"] * 1e6, 60, " s", at_most=True)
+
+
 _TARGETS = {
+    "postings": _postings,
+    "postings-http": _postings,
+    "import": _import,
     "full": _full,
     "encoder": _encoder,
     **dict.fromkeys(("campaign", "last-30-days", "1000-cards", "one-card"), _selection),
