@@ -11,7 +11,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
 UV := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-emit-index-url --no-emit-find-links pyproject.toml --extra spark --extra demo --group dev --group lock
+	--no-emit-index-url --no-emit-find-links pyproject.toml --extra demo --group dev --group lock
 C_SOURCES := $(wildcard src/counterfoil/dataplane/_*.[ch])
 NODE := tests/clients/node
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import FakeClock
 
-pytest_plugins = ["tests.gate", "tests.services", "tests.told"]
+pytest_plugins = ["tests.gate", "tests.services", "tests.spark_cluster", "tests.told"]
 
 _MEMORY = Path("/dev/shm")
 _MEMORY_BYTES_MIN = 8 << 30

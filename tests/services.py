@@ -119,7 +119,7 @@ def running_postgres(binaries: Path, folder: Path, **settings_more: str) -> Iter
     if account is not None:
         binaries = _reachable(binaries, folder)
         os.chown(folder, account.pw_uid, account.pw_gid)
-    data, port = folder / "data", _free_ports(1)[0]
+    data, port = folder / "data", free_ports(1)[0]
     # Data need not outlive the test, so nothing is flushed: tests that kill processes kill ours, not this one.
     settings = {
         "listen_addresses": HOST,
@@ -148,13 +148,13 @@ def running_postgres(binaries: Path, folder: Path, **settings_more: str) -> Iter
     assert made.returncode == 0, made.stdout + made.stderr
     options = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in settings.items())
     command = [binaries / "postgres", "-D", data, *options]
-    with _process(command, folder / "log", signal.SIGINT, account) as process:
+    with running_process(command, folder / "log", signal.SIGINT, account) as process:
         until(lambda: _postgres_version(process, port, folder / "log"), "PostgreSQL to answer")
         yield PostgresServer(_postgres_version(process, port, folder / "log") or "", port)
 
 
 def _postgres_version(process: subprocess.Popen[bytes], port: int, log: Path) -> str | None:
-    _still_alive(process, log)
+    still_alive(process, log)
     try:
         with psycopg.connect(f"postgresql://postgres@{HOST}:{port}/postgres", connect_timeout=5) as connection:
             return str(connection.info.parameter_status("server_version"))
@@ -209,7 +209,7 @@ def seaweed() -> Iterator[S3Server]:
 def _running_seaweed(weed: Path, folder: Path) -> Iterator[S3Server]:
     # Each port of each part is given, so that two test processes never meet. Telemetry is on unless told otherwise.
     names = ["master.port", "volume.port", "filer.port", "s3.port", "admin.port"]
-    ports = dict(zip([*names, *(f"{name}.grpc" for name in names)], _free_ports(2 * len(names)), strict=True))
+    ports = dict(zip([*names, *(f"{name}.grpc" for name in names)], free_ports(2 * len(names)), strict=True))
     server = S3Server(f"http://{HOST}:{ports['s3.port']}", "counterfoil", "test-access", "test-secret-0123456789")
     command = [
         weed,
@@ -232,14 +232,14 @@ def _running_seaweed(weed: Path, folder: Path) -> Iterator[S3Server]:
         "S3_BUCKET": server.bucket,
     }
     # Killed at the end: its data need not outlive the test, and asked to stop it waits ten seconds for kept connections.
-    with _process(command, folder / "log", signal.SIGKILL, None, keys) as process:
+    with running_process(command, folder / "log", signal.SIGKILL, None, keys) as process:
         until(lambda: _s3_answers(process, ports["s3.port"], server, folder / "log"), "SeaweedFS to answer")
         yield server
 
 
 def _s3_answers(process: subprocess.Popen[bytes], port: int, server: S3Server, log: Path) -> bool:
     """Whether a written object comes back: the port opens before the store behind it takes files."""
-    _still_alive(process, log)
+    still_alive(process, log)
     try:
         socket.create_connection((HOST, port), timeout=1).close()
     except OSError:
@@ -276,7 +276,7 @@ def scratch(name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _process(
+def running_process(
     command: Sequence[str | Path],
     log: Path,
     stop_signal: signal.Signals,
@@ -313,14 +313,14 @@ def _as_account(account: pwd.struct_passwd | None) -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def _still_alive(process: subprocess.Popen[bytes], log: Path) -> None:
+def still_alive(process: subprocess.Popen[bytes], log: Path) -> None:
     if process.poll() is not None:
         raise AssertionError(
             f"{process.args} ended with {process.returncode}:\n{log.read_text(errors='replace')[-4000:]}"
         )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of loopback that nobody listens on just now, all different."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,10 @@ from counterfoil.db.migrate import prepare, require_current
 from counterfoil.db.segments import archive_of
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import Unauthenticated
+from counterfoil.executors.base import Executor
 from counterfoil.executors.local import LocalExecutor
+from counterfoil.executors.spark.executor import Cluster, SparkExecutor
+from counterfoil.executors.spark.order import StoreAddress
 from counterfoil.files.open import open_store
 from counterfoil.files.options import StoreOptions
 from counterfoil.files.store import Store
@@ -195,7 +198,7 @@ def _runner(
         store=store,
         maker=maker,
         planner=ExportPlanner(own, archive_of=archive_of),
-        executors={"local": LocalExecutor(maker, settings.task_threads)},
+        executors=_executors(settings, own, maker),
         signer=Signer.of_home(settings.home_path),
         clock=core.clock,
         settings=worker_settings(settings),
@@ -211,6 +214,15 @@ def _runner(
     return Runner(shop, woken, chores, embedded=core.database.sqlite)
 
 
+def _executors(settings: Settings, own: Database, maker: PartMaker) -> Mapping[str, Executor]:
+    local = LocalExecutor(maker, settings.task_threads)
+    if not settings.spark_remote:
+        return {local.name: local}
+    address = StoreAddress.of(settings.files_url, store_options(settings))
+    spark = SparkExecutor(maker, own, Cluster(settings.spark_remote, address))
+    return {local.name: local, spark.name: spark}
+
+
 def worker_settings(settings: Settings) -> WorkerSettings:
     """What the worker must know of the settings."""
     return WorkerSettings(
@@ -223,6 +235,7 @@ def worker_settings(settings: Settings) -> WorkerSettings:
         record_retention_days=settings.record_retention_days,
         split_files_max=settings.split_files_max,
         duties_every_s=settings.duties_every_s,
+        spark_from_rows=settings.spark_from_rows or None,
     )
 
 
@@ -256,7 +269,8 @@ def _services(settings: Settings, core: Core, store: Store, woken: threading.Eve
     csv_imports = CsvImports(core, store, woken.set)
     for action_type in (VOUCHERS_CSV, CAMPAIGN_CSV, CUSTOMERS_CSV):
         actions.register(action_type, csv_imports)
-    exports = ExportService(core, store, links, woken.set)
+    executors = ("local", "spark") if settings.spark_remote else ("local",)
+    exports = ExportService(core, store, links, woken.set, executors)
     return Services(
         exports=exports,
         oauth=OAuth(core.database, core.clock),

@@ -106,7 +106,15 @@ TABLE: tuple[Row, ...] = (
         "Where export tasks run unless the project or the request says otherwise",
         allowed=("local", "spark"),
     ),
-    Row("spark_master", str, "", "Spark's master URL, such as spark://host:7077; needed by the spark executor"),
+    Row("spark_remote", str, "", "Where Spark Connect listens, such as sc://host:15002; empty: no spark executor"),
+    Row(
+        "spark_from_rows",
+        int,
+        0,
+        "From so many rows on, an export for which nobody named an executor runs on Spark; 0: none does",
+        0,
+        10**15,
+    ),
     Row("log_level", str, "info", "How much is logged", allowed=("debug", "info", "warning", "error")),
     Row("log_format", str, "text", "Lines for people or JSON for machines", allowed=("text", "json")),
 )
@@ -147,7 +155,8 @@ class Settings:
     altcraft_http_status: str
     duties_every_s: float
     executor: str
-    spark_master: str
+    spark_remote: str
+    spark_from_rows: int
     log_level: str
     log_format: str
     aws_environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -174,7 +183,7 @@ class Settings:
 
 
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_SECRET = frozenset({"s3_secret_key", "s3_access_key", "database", "aws_environment"})
+_SECRET = frozenset({"s3_secret_key", "s3_access_key", "database", "spark_remote", "aws_environment"})
 
 
 def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -189,9 +198,9 @@ def load(given: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
         if value is None:
             value = environment.get(row.variable)
         values[row.name] = row.default if value is None else checked(row, value, row.variable)
-    settings = Settings(**values, aws_environment={k: v for k, v in environment.items() if k.startswith("AWS_")})
-    if settings.executor == "spark" and not settings.spark_master:
-        raise InvalidInput("invalid_setting", "The spark executor needs spark_master", field="spark_master", value="")
+    settings = Settings(**values, aws_environment=aws_environment(environment))
+    if (settings.executor == "spark" or settings.spark_from_rows) and not settings.spark_remote:
+        raise InvalidInput("invalid_setting", "The spark executor needs spark_remote", field="spark_remote", value="")
     if settings.record_retention_days < settings.retention_days:
         raise InvalidInput(
             "invalid_setting",
@@ -231,6 +240,12 @@ def _refused(row: Row, value: Any, named: str, allowed: tuple[str, ...]) -> Inva
         value=shown,
         allowed=allowed or None,
     )
+
+
+def aws_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Amazon's own variables of an environment (this process's when None)."""
+    environment = os.environ if environment is None else environment
+    return {name: value for name, value in environment.items() if name.startswith("AWS_")}
 
 
 def variable(name: str) -> str | None:

@@ -152,6 +152,6 @@ def test_a_hundred_thousand_segments_are_planned_within_a_second() -> None:
         archive=archive,
     )
     assert time.process_time() - started < 2.0  # half of that alone on this kind of machine
-    assert count * 0.9 < len(made.tasks) < count * 1.1
-    assert max(len(task.segments) for task in made.tasks) <= 5
+    assert 4_000 <= len(made.tasks) <= 8_000
+    assert max(len(task.segments) for task in made.tasks) <= 30
     assert sum(task.tail is not None for task in made.tasks) <= 10

@@ -149,12 +149,14 @@ def test_a_deleted_export_leaves_none_of_its_files(world: tuple[System, TestClie
     [
         ({"split_rows": -1}, "Property .parameters.split_rows must be a whole number; 0 means one file"),
         ({"split_rows": "10"}, "Property .parameters.split_rows must be a whole number"),
+        ({"executor": "cluster"}, "executor"),
+        ({"executor": "spark"}, "executor should be equal to one of the allowed values [ local ]"),
         ({"split_bytes": True}, "Property .parameters.split_bytes must be a whole number"),
         ({"split_bytes": 5000, "format": "xlsx"}, "Files of xlsx cannot be cut by bytes; use split_rows"),
         ({"split_bytes": 5000, "format": "parquet"}, "Files of parquet cannot be cut by bytes; use split_rows"),
     ],
 )
-def test_a_cut_that_makes_no_sense_is_refused(shop: TestClient, parameters: dict[str, Any], details: str) -> None:
+def test_what_cannot_be_made_so_is_refused(shop: TestClient, parameters: dict[str, Any], details: str) -> None:
     answer = shop.post("/v1/exports", json={"exported_object": "customer", "parameters": parameters})
     body = answer.json()
     assert (answer.status_code, details in body["details"]) == (400, True), body

@@ -65,10 +65,10 @@ class ArchiveRows:
     def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
         if task.reads == "rows":
             yield from self._of_database().batches(selection, task, stop)
-        elif not task.segments:
-            yield from map(Rows, self._coded(selection, task, stop))
-        else:
+        elif task.segments or task.tail is None:
             yield from self._archived(selection, task, stop)
+        else:
+            yield from map(Rows, self._coded(selection, task, stop))
 
     def _archived(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
         """A task that names segments. Where one is damaged, what is left of the task comes from the database."""

@@ -7,7 +7,7 @@ death at any point leaves either no row, and a file that nobody reads, or a row 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ from counterfoil.archive.segment_writer import coded
 from counterfoil.archive.workbench import Workbench
 from counterfoil.dataplane.schema import arrow_schema, batch_of
 from counterfoil.db import ledger, segments
+from counterfoil.db.engine import Database
 from counterfoil.db.segments import MOVEMENT_VALUES, NewSegment
 
 ROWS_PER_READ = 5_000
@@ -50,7 +51,7 @@ def seal(hold: Hold, bench: Workbench, *, rows_min: int = 1) -> Sealed:
             frontier = segments.latest_created(connection, hold.project_id)
         if until - behind < max(1, rows_min):
             return done
-        rows = _read(hold, bench, behind, until)
+        rows = segment_rows(hold, bench, behind + 1, until)
         new = _write(hold, bench, rows, frontier)
         bench.reach("segment_written")
         with hold.write() as connection:
@@ -60,17 +61,48 @@ def seal(hold: Hold, bench: Workbench, *, rows_min: int = 1) -> Sealed:
         done = Sealed(done.segments + len(new), done.rows + rows.num_rows)
 
 
-def movements_table(hold: Hold, seq_from: int, seq_to: int) -> pa.Table:
+class Ledger(Protocol):
+    """Whose movements are read, and who is told that the reading goes on."""
+
+    @property
+    def database(self) -> Database:
+        """Where they are."""
+        ...
+
+    @property
+    def project_id(self) -> int:
+        """Of which project."""
+        ...
+
+    def keep(self) -> None:
+        """Called between short reads; may raise to end them."""
+        ...
+
+
+def movements_table(whose: Ledger, seq_from: int, seq_to: int) -> pa.Table:
     """The movements seq_from..seq_to out of the ledger, read in short transactions."""
     batches: list[pa.RecordBatch] = []
     for start in range(seq_from, seq_to + 1, ROWS_PER_READ):
         end = min(start + ROWS_PER_READ - 1, seq_to)
-        with hold.database.read() as connection:
-            found = segments.movement_values(connection, hold.project_id, start, end)
+        with whose.database.read() as connection:
+            found = segments.movement_values(connection, whose.project_id, start, end)
         assert len(found) == end - start + 1, "seq has no gaps"
         batches.append(coded(batch_of(found, _PLAIN)))
-        hold.keep()
+        whose.keep()
     return pa.Table.from_batches(batches, SCHEMA)
+
+
+def segment_rows(whose: Ledger, bench: Workbench, seq_from: int, seq_to: int) -> pa.Table:
+    """The movements from seq_from on, up to seq_to or to the limits of a segment, whichever comes first."""
+    parts: list[pa.Table] = []
+    rows = size_bytes = 0
+    while seq_from + rows <= seq_to and rows < bench.rows_max and size_bytes < bench.bytes_max:
+        count = min(ROWS_PER_READ, bench.rows_max - rows, seq_to - seq_from - rows + 1)
+        parts.append(movements_table(whose, seq_from + rows, seq_from + rows + count - 1))
+        rows += count
+        size_bytes += parts[-1].nbytes
+        bench.reach("segment_read")
+    return pa.concat_tables(parts)
 
 
 def late_rows(rows: pa.Table, frontier: int | None) -> Any:
@@ -81,19 +113,6 @@ def late_rows(rows: pa.Table, frontier: int | None) -> Any:
         return np.zeros(len(created), bool)
     span = max(0, int(created.max()) - frontier)
     return created < frontier - int(span * LATE_SHARE)
-
-
-def _read(hold: Hold, bench: Workbench, behind: int, until: int) -> pa.Table:
-    """The movements that follow, up to the limits of a segment."""
-    parts: list[pa.Table] = []
-    rows = size_bytes = 0
-    while behind + rows < until and rows < bench.rows_max and size_bytes < bench.bytes_max:
-        count = min(ROWS_PER_READ, bench.rows_max - rows, until - behind - rows)
-        parts.append(movements_table(hold, behind + rows + 1, behind + rows + count))
-        rows += count
-        size_bytes += parts[-1].nbytes
-        bench.reach("segment_read")
-    return pa.concat_tables(parts)
 
 
 def _write(hold: Hold, bench: Workbench, rows: pa.Table, frontier: int | None) -> list[NewSegment]:

@@ -33,12 +33,13 @@ _PACKED = np.dtype(RUN_FIELDS)
 @dataclass(frozen=True, slots=True)
 class PartJob:
     """What all tasks of an attempt share. folder: where its parts go. last_no: the number of the last task. chain:
-    whether runs are gathered for the proof."""
+    whether runs are gathered for the proof. mark: stands in the names of the parts, where two may make the same one."""
 
     selection: Selection
     folder: str
     last_no: int
     chain: bool
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,19 @@ class Part:
         return Totals.from_json(self.sums["totals"])
 
 
+def nobody_asks() -> None:
+    """What keeps no part from becoming visible."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartMaker:
-    """Everything a task needs besides its description: where rows come from, the formats, and where files go."""
+    """Everything a task needs besides its description: where rows come from, the formats, and where files go. gate:
+    called when a part is written and before any file of it becomes visible; raises what keeps it from that."""
 
     source: RowSource
     encoders: Mapping[str, EncoderFactory]
     store: Store
+    gate: Callable[[], None] = nobody_asks
 
     def encoder(self, selection: Selection) -> Encoder:
         """A new encoder for the selection's format. Raises InvalidInput for a format or column it has not."""
@@ -105,7 +112,7 @@ class PartMaker:
         on_rows: Callable[[int], None],
     ) -> Part:
         observer = self.observer(job.selection, chain)
-        stem = f"{job.folder}/part-{task.no:05}"
+        stem = f"{job.folder}/part-{task.no:05}{job.mark}"
         with Sink(self.store, f"{stem}.{encoder.extension}") as sink:
             if task.no == 0:
                 sink.write(encoder.begin())
@@ -114,6 +121,7 @@ class PartMaker:
                 on_rows(len(rows))
             if task.no == job.last_no:
                 sink.write(encoder.end())
+            self.gate()
             runs = self._put_runs(f"{stem}.runs", chain) if chain is not None else None
             sealed = sink.seal()
         return Part(

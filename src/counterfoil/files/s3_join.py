@@ -7,13 +7,17 @@ without passing through this process.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from counterfoil.files.options import PART_SIZE_MIN_BYTES
+from counterfoil.files.options import PART_SIZE_MAX_BYTES, PART_SIZE_MIN_BYTES, PARTS_MAX
 
-COPY_BYTES_MAX = 256 << 20
-"""The most one part copies: S3 would take 5 GiB, but smaller copies run beside each other."""
+COPY_BYTES = 256 << 20
+"""How much one part copies, as long as that does not take more parts than a file may have: S3 would take 5 GiB, but
+smaller copies run beside each other."""
+
+COPY_BYTES_MAX = PART_SIZE_MAX_BYTES - PART_SIZE_MIN_BYTES
+"""The most one part copies, a rest that is too small for a part of its own left room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,13 @@ class JoinedPart:
     gathered: bool
 
 
-def joined_parts(sources: Iterable[tuple[str, int]]) -> list[JoinedPart]:
+def joined_parts(sources: Sequence[tuple[str, int]]) -> list[JoinedPart]:
     """The parts of the files `(key, size in bytes)` joined in order; empty files give none."""
+    parts = _parts(sources, COPY_BYTES)
+    return parts if len(parts) <= PARTS_MAX else _parts(sources, COPY_BYTES_MAX)
+
+
+def _parts(sources: Sequence[tuple[str, int]], copy_bytes: int) -> list[JoinedPart]:
     parts: list[JoinedPart] = []
     loose: list[Span] = []
     loose_bytes = 0
@@ -49,7 +58,7 @@ def joined_parts(sources: Iterable[tuple[str, int]]) -> list[JoinedPart]:
             left = size_bytes - at
             if not loose and left >= PART_SIZE_MIN_BYTES:
                 # A rest under the least size would only have to be gathered: then this part is copied longer.
-                take = left if left < COPY_BYTES_MAX + PART_SIZE_MIN_BYTES else COPY_BYTES_MAX
+                take = left if left < copy_bytes + PART_SIZE_MIN_BYTES else copy_bytes
                 parts.append(JoinedPart((Span(key, at, at + take),), gathered=False))
             else:
                 take = min(left, PART_SIZE_MIN_BYTES - loose_bytes)

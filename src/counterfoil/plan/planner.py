@@ -43,10 +43,13 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
-    """rows_per_task: about how many rows one task reads. cards_by_index: up to so many cards are read by the index."""
+    """rows_per_task: about how many rows one task reads. cards_by_index: up to so many cards are read by the index.
+    tasks: about how many there are at the most, beyond which each reads more; a file on S3 has 10,000 parts, and joining
+    takes one or two for each task."""
 
     rows_per_task: int = 1_000_000
     cards_by_index: int = 1_000
+    tasks: int = 4_000
 
 
 def check(request: ExportRequest, *, now_ms: int, path: str = "") -> None:
@@ -219,7 +222,9 @@ def _archive_tasks(selection: Selection, archive: Archive, limits: PlanLimits) -
     tail = None
     if archive.sealed_seq < seq_max:
         tail = TailRange(archive.sealed_seq + 1, seq_max, archive.tail_created_from, archive.tail_created_to)
-    slices = cut(segments, tail, window=time_window(selection), rows_wanted=limits.rows_per_task)
+    slices = cut(
+        segments, tail, window=time_window(selection), rows_wanted=limits.rows_per_task, slices_wanted=limits.tasks
+    )
     if selection.order.descending:
         slices = slices[::-1]
     return tuple(

@@ -51,17 +51,26 @@ class Window:
     created_to: int | None = None
 
 
+_PAST, _FUTURE = -(2**63), 2**63
+"""Before and behind every instant, ms."""
+
 _Stretch = tuple[int, int, int, SegmentRef | None]
 """from, to (exclusive), rows, and the segment; None is the tail."""
 
 
 def cut(
-    segments: Sequence[SegmentRef], tail: TailRange | None, *, window: Window = Window(), rows_wanted: int = 1_000_000
+    segments: Sequence[SegmentRef],
+    tail: TailRange | None,
+    *,
+    window: Window = Window(),
+    rows_wanted: int = 1_000_000,
+    slices_wanted: int = 4_000,
 ) -> tuple[Slice, ...]:
     """Cut the window into slices, ascending, together covering every row of segments and tail in it exactly once.
 
-    rows_wanted: about how many rows a slice should hold; one that is a single segment may hold more. The first slice
-    is open to the past and the last to the future unless the window says otherwise. No rows, no slices.
+    rows_wanted: about how many rows a slice should hold; one that is a single segment may hold more. slices_wanted: where
+    that would give more slices than this, they hold more rows instead; there are never twice as many. The first slice is
+    open to the past and the last to the future unless the window says otherwise. No rows, no slices.
     """
     low, high = window.created_from, window.created_to
     if low is not None and high is not None and low >= high:
@@ -70,6 +79,7 @@ def cut(
     everywhere = tail is not None and tail.rows > 0 and None in (tail.created_from, tail.created_to)
     if not stretches and not everywhere:
         return ()
+    rows_wanted = max(rows_wanted, sum(rows for _, _, rows, _ in stretches) // slices_wanted)
     return _slices(stretches, _cuts(stretches, rows_wanted), window, everywhere)
 
 
@@ -77,8 +87,8 @@ def _stretches(segments: Sequence[SegmentRef], tail: TailRange | None, window: W
     found: list[_Stretch] = [(each.created_from, each.created_to + 1, each.rows, each) for each in segments]
     if tail is not None and tail.created_from is not None and tail.created_to is not None:
         found.append((tail.created_from, tail.created_to + 1, tail.rows, None))
-    low = window.created_from if window.created_from is not None else -(2**63)
-    high = window.created_to if window.created_to is not None else 2**63
+    low = _PAST if window.created_from is None else window.created_from
+    high = _FUTURE if window.created_to is None else window.created_to
     found = [each for each in found if each[2] > 0 and each[0] < high and each[1] > low]
     found.sort(key=lambda stretch: stretch[:2])
     return found
@@ -133,7 +143,8 @@ def _slices(
     active: list[_Stretch] = []
     coming = 0
     for start, end in pairwise(bounds):
-        active = [each for each in active if start is None or each[1] > start]
+        if start is not None:
+            active = [each for each in active if each[1] > start]
         while coming < len(stretches) and (end is None or stretches[coming][0] < end):
             active.append(stretches[coming])
             coming += 1
@@ -142,11 +153,18 @@ def _slices(
     return tuple(slices)
 
 
-def _slice(start: int | None, end: int | None, active: Sequence[_Stretch], tail_everywhere: bool) -> Slice:
+def _slice(start: int | None, end: int | None, active: Sequence[_Stretch], tail: bool) -> Slice:
+    """Called for each of maybe a million slices, so it is written for speed."""
+    low, high = _PAST if start is None else start, _FUTURE if end is None else end
     rows = 0.0
-    for begin, to, count, _ in active:
-        shared = (to if end is None else min(to, end)) - (begin if start is None else max(begin, start))
-        rows += count * max(shared, 0) / (to - begin)
-    segments = tuple(segment for _, _, _, segment in active if segment is not None)
-    tail = tail_everywhere or len(segments) < len(active)
-    return Slice(start, end, segments, tail, round(rows))
+    segments: list[SegmentRef] = []
+    for begin, to, count, segment in active:
+        if low <= begin and to <= high:
+            rows += count
+        else:
+            rows += count * max(min(to, high) - max(begin, low), 0) / (to - begin)
+        if segment is None:
+            tail = True
+        else:
+            segments.append(segment)
+    return Slice(start, end, tuple(segments), tail, round(rows))

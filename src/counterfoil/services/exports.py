@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from counterfoil.dataplane.formats import format_named
 from counterfoil.db import campaigns, exports, ledger, vouchers
 from counterfoil.db.exports import Export, ExportPage, ListOrder, NewExport
 from counterfoil.db.unit import Unit
-from counterfoil.errors import Conflict, CounterfoilError, Forbidden, Gone, NotFound
+from counterfoil.errors import Conflict, CounterfoilError, Forbidden, Gone, InvalidInput, NotFound
 from counterfoil.files.store import Store
 from counterfoil.ids import random_id
 from counterfoil.plan import planner
@@ -53,13 +53,17 @@ class Download:
 
 
 class ExportService:
-    """The use-cases. wake: tells a worker of this process that there is something to do."""
+    """The use-cases. wake: tells a worker of this process that there is something to do. executors: what a request may
+    name as the place where its tasks run."""
 
-    def __init__(self, core: Core, store: Store, links: Links, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, core: Core, store: Store, links: Links, wake: Callable[[], None], executors: Sequence[str] = ("local",)
+    ) -> None:
         self._core = core
         self.store = store
         self._links = links
         self._wake = wake
+        self._executors = tuple(executors)
 
     def create(self, caller: Caller, ask: Ask) -> Export:
         """Check the request and queue it, as of the ledger's last movement unless the ask says otherwise.
@@ -68,6 +72,14 @@ class ExportService:
         """
         request = with_settings(ask.request, caller.project.settings, cuts_bytes=format_named(ask.request.format).joins)
         planner.check(request, now_ms=self._core.clock.now_ms(), path=ask.path)
+        if request.executor not in (None, *self._executors):
+            raise InvalidInput(
+                "invalid_export_params",
+                f"There is no executor {request.executor!r} here",
+                field="executor",
+                value=request.executor,
+                allowed=self._executors,
+            )
 
         def work(unit: Unit) -> dict[str, Any]:
             connection = unit.sql

@@ -126,7 +126,8 @@ class _Attempt:
         """The straight line."""
         shop, claim, stop = self._shop, self._claim, self._lease.stop
         plan = shop.planner(claim)
-        executor = self._executor()
+        layout = self._layout()
+        executor = self._executor(plan, layout)
         self._tell_plan(plan, executor)
         reach("planned")
         if rows_max is not None and plan.rows_estimate is not None and plan.rows_estimate > rows_max:
@@ -137,7 +138,7 @@ class _Attempt:
         counting = Counting(shop.database, plan, shop.settings.count_after_s, self._tell_count)
         with nullcontext() if chain is None else closing(chain):
             with counting:
-                content = self._make(plan, executor, chain)
+                content = self._make(plan, executor, layout, chain)
             reach("files_made")
             proof = self._prove(plan, proves, content.totals, chain)
         reach("proved")
@@ -201,18 +202,22 @@ class _Attempt:
 
     # -- the steps ----------------------------------------------------------------------------------------------------
 
-    def _executor(self) -> Executor:
-        name = self._claim.request.executor or self._shop.executor
-        found = self._shop.executors.get(name)
+    def _executor(self, plan: Plan, layout: Layout) -> Executor:
+        """Where the tasks run: as the request or its project says, else by size, else as this process is set. What
+        cannot be divided into parts is made in this process, and so is what has one task."""
+        shop = self._shop
+        huge = shop.settings.spark_from_rows is not None and (plan.rows_estimate or 0) >= shop.settings.spark_from_rows
+        name = self._claim.request.executor or ("spark" if huge else shop.executor)
+        found = shop.executors.get(name)
         if found is None:
             raise InvalidInput(
                 "invalid_export_params",
                 f"There is no executor {name!r} here",
                 field="executor",
                 value=name,
-                allowed=tuple(self._shop.executors),
+                allowed=tuple(shop.executors),
             )
-        return found
+        return found if found.streams or self._divides(plan, layout) else shop.executors["local"]
 
     def _tell_plan(self, plan: Plan, executor: Executor) -> None:
         self._write(
@@ -229,9 +234,9 @@ class _Attempt:
         with suppress(LeaseLost, Canceled):  # the export itself hears of it
             self._write(lambda connection: queue.record_count(connection, self._claim, rows_total))
 
-    def _make(self, plan: Plan, executor: Executor, chain: Chain | None) -> _Content:
+    def _layout(self) -> Layout:
         request = self._claim.request
-        layout = Layout(
+        return Layout(
             self._claim.folder,
             request.file_name or f"{request.object}-{self._claim.export_id}",
             check_compression(request.compression),
@@ -240,17 +245,22 @@ class _Attempt:
             request.split_bytes,
             self._shop.settings.split_files_max,
         )
+
+    def _make(self, plan: Plan, executor: Executor, layout: Layout, chain: Chain | None) -> _Content:
         if self._in_parts(plan, executor, layout):
             return self._make_parts(plan, executor, layout, chain)
         made = stream(self._shop.maker, plan, layout, chain, self._lease.stop, self._count)
         return _Content(made.files, (), made.totals, made.more, made.following)
 
     def _in_parts(self, plan: Plan, executor: Executor, layout: Layout) -> bool:
-        """Whether parts are worth it. A limit, a split, or a format that cannot be joined needs one stream."""
+        """Whether parts are possible and worth it."""
+        worth = not executor.streams or (plan.rows_estimate or 0) >= self._shop.settings.parts_rows_min
+        return worth and self._divides(plan, layout)
+
+    def _divides(self, plan: Plan, layout: Layout) -> bool:
+        """Whether the file can be made in parts. A limit, a split, or a format that cannot be joined needs one stream."""
         joins = self._shop.maker.encoder(plan.selection).joins
-        if len(plan.tasks) < 2 or not joins or layout.split or plan.selection.limit_rows is not None:
-            return False
-        return not executor.streams or (plan.rows_estimate or 0) >= self._shop.settings.parts_rows_min
+        return len(plan.tasks) > 1 and joins and not layout.split and plan.selection.limit_rows is None
 
     def _make_parts(self, plan: Plan, executor: Executor, layout: Layout, chain: Chain | None) -> _Content:
         maker, stop = self._shop.maker, self._lease.stop

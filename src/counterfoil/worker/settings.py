@@ -26,6 +26,8 @@ class WorkerSettings:
     written twice (once each, once joined), so below that repeating the work after a crash is cheaper: 50 million rows
     are some fifteen seconds on two cores.
     count_after_s: how long an export runs before its rows are counted for its progress; most are done by then.
+    spark_from_rows: from so many rows on, an export for which nobody named an executor runs on Spark. None: never. A job
+    there costs some seconds whatever its size, and a local core does two million rows a second.
     retention_days: how long files are kept; then the export is EXPIRED.
     record_retention_days: how long the record of an ended export without a file is kept.
     split_files_max: into how many files one export may be cut; more ends it as ERROR that says so.
@@ -44,6 +46,7 @@ class WorkerSettings:
     quick_rows_max: int = 2_000_000
     parts_rows_min: int = 50_000_000
     count_after_s: float = 2.0
+    spark_from_rows: int | None = None
     retention_days: int = 30
     record_retention_days: int = 365
     split_files_max: int = 1_000

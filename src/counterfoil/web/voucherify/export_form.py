@@ -19,6 +19,7 @@ from counterfoil.web.voucherify.export_views import PYTHON_CLIENT
 from counterfoil.web.voucherify.filter_form import echo_filters, read_filters
 
 HEADER_STYLES = ("names", "titles")
+EXECUTORS = ("local", "spark")
 EXPORTED_OBJECTS = tuple(name for name in OBJECTS if name not in ("movement", "points_transaction"))
 """The vendor's nine. The others are our own and Altcraft's, and the vendor's clients refuse a list with them in it."""
 
@@ -33,6 +34,7 @@ _PARAMETERS: dict[str, Any] = {
         "header_style": {"enum": [*HEADER_STYLES, None]},
         "split_rows": {"type": ["integer", "null"], "minimum": 0},
         "split_bytes": {"type": ["integer", "null"], "minimum": 0},
+        "executor": {"enum": [*EXECUTORS, None]},
     },
 }
 KNOWN_PARAMETERS = (*_PARAMETERS["properties"], "response_format")
@@ -79,6 +81,7 @@ def read(body: Mapping[str, Any] | None, exported_object: str | None = None) -> 
         header_style=_header_style(parameters),
         split_rows=_whole(parameters, "split_rows"),
         split_bytes=_whole(parameters, "split_bytes"),
+        executor=_choice(parameters, "executor", EXECUTORS),
     )
     echo: dict[str, Any] = {}
     if order:
@@ -89,7 +92,7 @@ def read(body: Mapping[str, Any] | None, exported_object: str | None = None) -> 
         echo["filters"] = echo_filters(filters)
     if campaign_id:
         echo["campaign_id"] = campaign_id
-    extensions = ("format", "header_style", "split_rows", "split_bytes")
+    extensions = ("format", "header_style", "split_rows", "split_bytes", "executor")
     echo |= {key: parameters[key] for key in extensions if parameters.get(key) is not None}
     return Asked(request, echo, campaign_id)
 
