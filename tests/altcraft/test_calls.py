@@ -61,6 +61,12 @@ def test_the_token_may_stand_in_the_header_the_body_or_the_url(shop: Shop, good:
     assert "<error>404</error>" in nobody.post(API + STATUS, content=body, headers=XML).text
 
 
+def test_xml_may_be_laid_out_over_lines(shop: Shop, good: dict[str, Any]) -> None:
+    task = ask(shop.altcraft, good).json()["data"]["task_id"]
+    body = f"<xml>\n  <token>\n    {shop.token}\n  </token>\n  <task_id>\n\t{task}\n  </task_id>\n</xml>\n"
+    assert "<error>0</error>" in shop.client().post(API + STATUS, content=body, headers=XML).text
+
+
 def test_different_tokens_are_refused_even_if_one_is_good(
     system: System, app: FastAPI, shop: Shop, good: dict[str, Any]
 ) -> None:

@@ -67,7 +67,7 @@ class _Reading:
         if not self._open:
             self.found = members
             return
-        value = members or "".join(texts)
+        value = members or "".join(texts).strip()  # blanks and line ends around a value are layout
         siblings = self._open[-1][1]
         if tag not in siblings:
             siblings[tag] = value
