@@ -22,6 +22,7 @@ _SOURCES = {
 def prepare(rows: Path, folder: Path) -> None:
     """rows: Parquet of the movements in the order they were posted."""
     with duckdb.connect(str(folder / "bench.duckdb")) as connection:
+        connection.execute("set enable_progress_bar = false")
         connection.execute(f"create table ascending as select * from '{rows}' order by created_at, seq")
         connection.execute("create table descending as select * from ascending order by created_at desc, seq desc")
         connection.execute("create table by_campaign as select * from ascending order by campaign_id, created_at, seq")
@@ -39,6 +40,7 @@ def opened(wanted: Wanted) -> Iterator[Callable[[], int]]:
     condition = wanted.where(lambda at_ms: f"make_timestamp({at_ms}::bigint * 1000)")
     question = f"select {', '.join(COLUMNS)} from {source} {condition} {order}"
     with duckdb.connect(str(folder / "bench.duckdb"), read_only=True) as connection:
+        connection.execute("set enable_progress_bar = false")
 
         def act() -> int:
             found = connection.execute(f"copy ({question}) to '{wanted.out}' {_CSV}").fetchone()

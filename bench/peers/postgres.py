@@ -32,6 +32,7 @@ def prepare(folder: Path, url: str) -> None:
     scratch = folder / "postgres.csv"
     columns = ", ".join(("seq", *COLUMNS))
     with duckdb.connect(str(folder / "bench.duckdb"), read_only=True) as source:
+        source.execute("set enable_progress_bar = false")
         zone = "(format csv, header false, timestampformat '%Y-%m-%dT%H:%M:%S.%gZ')"
         source.execute(f"copy (select {columns} from ascending) to '{scratch}' {zone}")
     with psycopg.connect(url, autocommit=True) as connection:

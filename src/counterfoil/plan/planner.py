@@ -138,8 +138,13 @@ def plan_selection(selection: Selection, *, archive: Archive | None, limits: Pla
     reason = _why_database(selection, about, archive, limits)
     if reason is not None or archive is None:
         rows = selection.seq_max
-        tasks = (Task(0, "movements", tail=(1, rows), rows_estimate=rows),) if rows > 0 else ()
-        return Plan(selection, tasks, "database", reason or "", _at_most(rows, selection))
+        # Of a few cards nobody knows how many rows they have, but not that it is the whole ledger: small exports with a
+        # large estimate would wait behind huge ones.
+        estimate = None if _few_cards(selection, limits) else rows
+        tasks = (Task(0, "movements", tail=(1, rows), rows_estimate=estimate),) if rows > 0 else ()
+        return Plan(
+            selection, tasks, "database", reason or "", None if estimate is None else _at_most(estimate, selection)
+        )
     tasks = _archive_tasks(selection, archive, limits)
     reason = f"{len(archive.segments)} sealed segments up to movement {archive.sealed_seq}"
     rows = sum(task.rows_estimate or 0 for task in tasks)
@@ -156,9 +161,8 @@ def _why_database(selection: Selection, about: Exportable, archive: Archive | No
         return "nothing is sealed yet"
     if not archive.complete:
         return "the archive does not add up to its watermark"
-    cards = cards_asked(selection)
-    if cards is not None and cards <= limits.cards_by_index:
-        return f"{cards} cards asked for, read by their index"
+    if _few_cards(selection, limits):
+        return f"{cards_asked(selection)} cards asked for, read by their index"
     names = [column.field for column in selection.columns]
     names += [each.field for asked in (selection.filter, selection.scope) for each in asked.fields]
     for name in names:
@@ -166,6 +170,11 @@ def _why_database(selection: Selection, about: Exportable, archive: Archive | No
         if field is not None and joins_of(field.source):
             return f"{name} stands in another table"
     return None
+
+
+def _few_cards(selection: Selection, limits: PlanLimits) -> bool:
+    cards = cards_asked(selection)
+    return cards is not None and cards <= limits.cards_by_index
 
 
 def cards_asked(selection: Selection) -> int | None:
