@@ -7,6 +7,7 @@ import importlib
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,8 +21,9 @@ ROWS = 10_000_000
 ROUNDS = 5
 
 
-def run(rows: int, rounds: int, names: list[str], folder: Path, modules: tuple[str, ...] = MODULES) -> list[Record]:
-    """Measure the cases with those names (none: all), and say on standard error how it goes."""
+def run(rows: int, rounds: int, names: list[str], folder: Path, keep: Callable[[list[Record]], None]) -> list[Record]:
+    """Measure the cases with those names (none: all), and say on standard error how it goes. keep: told after each case
+    what is known by then, so that a later one that fails takes nothing along."""
     started_s = time.perf_counter()
 
     def tell(words: str) -> None:
@@ -35,10 +37,11 @@ def run(rows: int, rounds: int, names: list[str], folder: Path, modules: tuple[s
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_files:
         context = Context(rows, rounds, folder, wanted, tell, open_files)
-        for module in modules:
+        for module in MODULES:
             for case in importlib.import_module(f"bench.{module}").cases(context):
                 if wanted(case.name):
                     records += measure(case, rounds, tell)
+                    keep(records)
     return records
 
 
@@ -52,10 +55,11 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path(), help="where bench/results and docs are written")
     given = parser.parse_args()
     names = [name for name in given.cases.split(",") if name]
-    records = run(given.rows, given.rounds, names, given.folder)
+    records = run(
+        given.rows, given.rounds, names, given.folder, lambda made: report.write(made, given.rows, given.root)
+    )
     if not records:
         parser.error(f"there is no case {given.cases!r}")
-    report.write(records, given.rows, given.root)
     print(report.table(report.results(records, given.rows), {record.case: record.title for record in records}))
 
 

@@ -49,6 +49,8 @@ THREADS = 40
 """As many as the server has for requests."""
 CONNECTIONS = 32
 SEAL_EVERY_S = 1.0
+ROUNDS_MAX = 2
+"""Each run lasts long enough to be an average by itself."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,20 @@ def cases(context: Context, seconds: float = SECONDS) -> Iterator[Case]:
             "postings",
             "Balance changes through the services, commits durable",
             [
-                Contender("Counterfoil", lambda: through_services(own, seconds, change)),
+                Contender("Counterfoil", lambda: through_services(own, seconds, change), ROUNDS_MAX),
                 Contender(
                     "Counterfoil, beside full exports",
                     lambda: through_services(own, seconds, change, exports_in_process),
+                    ROUNDS_MAX,
                 ),
-                Contender("Counterfoil, with the sealer", lambda: through_services(own, seconds, change, sealing)),
-                Contender("Counterfoil, gift cards paying orders", lambda: through_services(own, seconds, checkout)),
+                Contender(
+                    "Counterfoil, with the sealer", lambda: through_services(own, seconds, change, sealing), ROUNDS_MAX
+                ),
+                Contender(
+                    "Counterfoil, gift cards paying orders",
+                    lambda: through_services(own, seconds, checkout),
+                    ROUNDS_MAX,
+                ),
             ],
         )
     if context.wanted("postings-http"):
@@ -92,8 +101,10 @@ def cases(context: Context, seconds: float = SECONDS) -> Iterator[Case]:
             "postings-http",
             "Balance changes over HTTP, commits durable",
             [
-                Contender("Counterfoil", lambda: over_http(own, seconds, exports=False)),
-                Contender("Counterfoil, beside full exports", lambda: over_http(own, seconds, exports=True)),
+                Contender("Counterfoil", lambda: over_http(own, seconds, exports=False), ROUNDS_MAX),
+                Contender(
+                    "Counterfoil, beside full exports", lambda: over_http(own, seconds, exports=True), ROUNDS_MAX
+                ),
             ],
         )
 
