@@ -21,6 +21,7 @@ from counterfoil.dataplane.scan_rows import DatabaseRows
 from counterfoil.dataplane.signature import Signer
 from counterfoil.db.engine import Database, DatabaseSettings
 from counterfoil.db.migrate import prepare, require_current
+from counterfoil.db.projects import StoredKey
 from counterfoil.db.segments import archive_of
 from counterfoil.db.writer import GroupWriter
 from counterfoil.errors import Unauthenticated
@@ -351,7 +352,9 @@ def build_app(system: System) -> FastAPI:
     )
     rates = Rates(system.clock, system.settings.rate_limit_per_min)
     app.state.gate = Gate(
-        lambda app_id, token, bearer: recognise(system.access, system.services.oauth, app_id, token, bearer), rates
+        lambda app_id, token, bearer: recognise(system.access, system.services.oauth, app_id, token, bearer),
+        lambda app_id, token: recall(system.access, app_id, token),
+        rates,
     )
     app.state.altcraft = AltcraftGate(lambda token: recognise_bearer(system.access, token), rates)
     return app
@@ -359,16 +362,23 @@ def build_app(system: System) -> FastAPI:
 
 def recognise_bearer(access: Access, token: str) -> Caller:
     """The caller behind Altcraft's one token."""
-    key = access.by_bearer(token)
-    return Caller(key.project, None if key.scopes is None else frozenset(key.scopes), key_id=key.id)
+    return _caller(access.by_bearer(token))
+
+
+def recall(access: Access, app_id: str, app_token: str) -> Caller | None:
+    """The caller behind an id and token pair that this process remembers."""
+    key = access.recall_app_key(app_id, app_token)
+    return None if key is None else _caller(key)
 
 
 def recognise(access: Access, oauth: OAuth, app_id: str | None, app_token: str | None, bearer: str | None) -> Caller:
     """The caller behind Voucherify's credentials: an OAuth token, or an id and token pair."""
     if app_id and app_token:
-        key = access.by_app_key(app_id, app_token)
-        scopes = None if key.scopes is None else frozenset(key.scopes)
-        return Caller(key.project, scopes, key_id=key.id, app_id=key.app_id)
+        return _caller(access.by_app_key(app_id, app_token))
     if bearer:
         return oauth.caller_of(bearer)
     raise Unauthenticated
+
+
+def _caller(key: StoredKey) -> Caller:
+    return Caller(key.project, None if key.scopes is None else frozenset(key.scopes), key_id=key.id, app_id=key.app_id)

@@ -38,7 +38,7 @@ class Access:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._cache: dict[str, tuple[int, StoredKey | None]] = {}
+        self._cache: dict[str, tuple[int, StoredKey]] = {}
         self._lock = threading.Lock()
 
     def ensure_project(self, name: str) -> Project:
@@ -109,10 +109,12 @@ class Access:
     def by_app_key(self, app_id: str, app_token: str) -> StoredKey:
         """The key with that id and token. Raises Unauthenticated; takes the same time whichever of the two is wrong."""
         key = self._cached(f"app:{app_id}", lambda c: projects.key_by_app_id(c, app_id))
-        stored = key.token_hash if key is not None else "0" * 64
-        if not same_secret(app_token, stored) or key is None:
-            raise Unauthenticated
-        return key
+        return _proven(key, app_token)
+
+    def recall_app_key(self, app_id: str, app_token: str) -> StoredKey | None:
+        """The same where the key is remembered; None where the database would have to be asked. Does not block."""
+        key = self._remembered(f"app:{app_id}")
+        return None if key is None else _proven(key, app_token)
 
     def by_bearer(self, token: str) -> StoredKey:
         """The bearer key with that secret. Raises Unauthenticated."""
@@ -122,12 +124,17 @@ class Access:
             raise Unauthenticated
         return key
 
-    def _cached(self, name: str, load: Callable[[Connection], StoredKey | None]) -> StoredKey | None:
-        now_ms = self._clock.now_ms()
+    def _remembered(self, name: str) -> StoredKey | None:
         with self._lock:
             found = self._cache.get(name)
-        if found is not None and now_ms - found[0] < _KEY_CACHE_TTL_MS:
-            return found[1]
+        fresh = found is not None and self._clock.now_ms() - found[0] < _KEY_CACHE_TTL_MS
+        return found[1] if found is not None and fresh else None
+
+    def _cached(self, name: str, load: Callable[[Connection], StoredKey | None]) -> StoredKey | None:
+        remembered = self._remembered(name)
+        if remembered is not None:
+            return remembered
+        now_ms = self._clock.now_ms()
         with self._database.read() as connection:
             key = load(connection)
         with self._lock:
@@ -137,3 +144,10 @@ class Access:
             if key is not None:
                 self._cache[name] = (now_ms, key)
         return key
+
+
+def _proven(key: StoredKey | None, app_token: str) -> StoredKey:
+    stored = key.token_hash if key is not None else "0" * 64
+    if not same_secret(app_token, stored) or key is None:
+        raise Unauthenticated
+    return key

@@ -22,6 +22,7 @@ from counterfoil.errors import CounterfoilError
 from counterfoil.web.dialect import Dialect, Dialects
 from counterfoil.web.edge import Edge, EdgeSettings
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router, add_routes
 
 # Threads that run the synchronous services; each may hold one database connection.
 REQUEST_THREADS = 40
@@ -49,7 +50,6 @@ def create_app(parts: AppParts) -> FastAPI:
         redoc_url=None,
         lifespan=parts.lifespan,
         redirect_slashes=False,
-        strict_content_type=False,  # a body that does not say what it is, is JSON here
         separate_input_output_schemas=False,
     )
 
@@ -60,9 +60,7 @@ def create_app(parts: AppParts) -> FastAPI:
 
     for kind in (CounterfoilError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, on_error)
-    for router in parts.routers:
-        app.include_router(router)
-    app.include_router(_health(parts))
+    add_routes(app, (*parts.routers, _health(parts)))
     app.openapi = partial(_document, app.openapi)
     app.add_middleware(Edge, settings=parts.edge, clock=parts.clock, dialects=dialects)
     return app
@@ -89,7 +87,7 @@ def _methods(routers: Sequence[APIRouter], request: Request) -> list[str]:
 
 
 def _health(parts: AppParts) -> APIRouter:
-    router = APIRouter(tags=["health"])
+    router = Router(tags=["health"])
 
     @router.get("/health/live")
     async def live() -> dict[str, str]:

@@ -26,6 +26,7 @@ from counterfoil.web.altcraft.openapi import (
 )
 from counterfoil.web.altcraft.parameters import Parameters
 from counterfoil.web.altcraft.transaction_view import transactions
+from counterfoil.web.routing import Router
 
 LIMIT = 20
 LIMIT_MAX = 100
@@ -35,7 +36,7 @@ NAME_LENGTH_MAX = 500
 
 def routes(accounts: PointAccountService, memberships: MembershipService) -> APIRouter:
     """Balance, transactions, expiring points, tiers, and becoming a member."""
-    router = APIRouter(tags=["altcraft"])
+    router = Router(tags=["altcraft"])
     _balances(router, accounts)
     _transactions(router, accounts)
     _members(router, memberships)

@@ -26,6 +26,7 @@ from counterfoil.web.altcraft.openapi import (
 )
 from counterfoil.web.altcraft.parameters import Parameters
 from counterfoil.web.downloads import send
+from counterfoil.web.routing import Router
 
 MEDIA_TYPE = "application/zip"
 STATES = {
@@ -84,7 +85,7 @@ _STATUS_EXAMPLE: dict[str, Any] = {
 
 def routes(service: PointsExportService, redirect_ttl_s: int | None) -> APIRouter:
     """The three calls. redirect_ttl_s: as `web.downloads.send` takes it."""
-    router = APIRouter(tags=["altcraft"])
+    router = Router(tags=["altcraft"])
     _asking(router, service)
     _downloads(router, service, redirect_ttl_s)
     return router

@@ -29,6 +29,7 @@ from counterfoil.web.altcraft.openapi import (
     answered,
     described,
 )
+from counterfoil.web.routing import Router
 
 EXTERNAL_DATA_LENGTH_MAX = 10_000
 _POSTING = (
@@ -63,7 +64,7 @@ _ANSWERED = answered(
 
 def routes(service: PostingService) -> APIRouter:
     """Accrue, redeem, commit, roll back, cancel."""
-    router = APIRouter(tags=["altcraft"])
+    router = Router(tags=["altcraft"])
     _posting(router, service)
     _settling(router, "commit_transaction", service.commit, "Make a temporary transaction final.")
     _settling(router, "rollback_transaction", service.roll_back, "Undo a temporary transaction.")

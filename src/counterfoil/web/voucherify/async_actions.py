@@ -10,6 +10,7 @@ from starlette.responses import Response
 from counterfoil.db.async_actions import Row
 from counterfoil.services.async_actions import AsyncActions
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Instant
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.openapi import ERRORS
@@ -18,7 +19,7 @@ from counterfoil.web.voucherify.views import instant, page_of, without_none
 
 def routes(actions: AsyncActions) -> APIRouter:
     """GET /v1/async-actions and GET /v1/async-actions/{id}."""
-    router = APIRouter(tags=["async actions"], responses=ERRORS)
+    router = Router(tags=["async actions"], responses=ERRORS)
 
     @router.get("/v1/async-actions")
     def list_actions(

@@ -12,6 +12,7 @@ from counterfoil.db.campaigns import CampaignQuery
 from counterfoil.services.campaigns import COUNT_MAX, CampaignService
 from counterfoil.services.voucher_imports import VoucherImports
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -121,7 +122,7 @@ _ONE = "/v1/campaigns/{name:path}"
 
 def routes(service: CampaignService, imports: VoucherImports) -> APIRouter:
     """Campaign routes without a name in the path, and those with something behind the name."""
-    router = APIRouter(tags=["campaigns"], responses=ERRORS)
+    router = Router(tags=["campaigns"], responses=ERRORS)
     _listing(router, service)
     _vouchers(router, service, imports)
 
@@ -147,7 +148,7 @@ def routes(service: CampaignService, imports: VoucherImports) -> APIRouter:
 
 def name_routes(service: CampaignService) -> APIRouter:
     """The routes of one campaign by id or name; to be asked after every other route under /v1/campaigns."""
-    router = APIRouter(tags=["campaigns"], responses=ERRORS)
+    router = Router(tags=["campaigns"], responses=ERRORS)
 
     @router.get(_ONE)
     def get(caller: Calling, name: Text) -> Response:

@@ -12,6 +12,7 @@ from counterfoil.db.customers import CustomerQuery
 from counterfoil.errors import NotFound
 from counterfoil.services.customers import CustomerService
 from counterfoil.web.reply import Json, no_content
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Instant, Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.customer_bodies import CustomerBody, CustomerProfileBody
@@ -32,7 +33,7 @@ _ONE = "/v1/customers/{customer_id:path}"
 
 def routes(service: CustomerService) -> APIRouter:
     """Every customer route except the bulk ones."""
-    router = APIRouter(tags=["customers"], responses=ERRORS)
+    router = Router(tags=["customers"], responses=ERRORS)
     _listing(router, service)
 
     @router.post("/v1/customers")

@@ -16,6 +16,7 @@ from counterfoil.db.earning_rules import Row
 from counterfoil.domain.earning import RuleDraft
 from counterfoil.services.earning_rules import EarningRuleService
 from counterfoil.web.reply import Json, no_content
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -87,7 +88,7 @@ class RuleBody(RequestBody):
 
 def routes(service: EarningRuleService) -> APIRouter:
     """Every earning rule route; campaigns go by id or name."""
-    router = APIRouter(tags=["earning rules"], responses=ERRORS)
+    router = Router(tags=["earning rules"], responses=ERRORS)
 
     @router.post(_ALL)
     def create(caller: Calling, campaign_id: Text, body: Annotated[list[RuleBody], Body()]) -> Response:

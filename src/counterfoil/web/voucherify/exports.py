@@ -16,6 +16,7 @@ from counterfoil.services.core import Caller
 from counterfoil.services.exports import Ask, ExportService, only
 from counterfoil.web.downloads import send
 from counterfoil.web.reply import Json, no_content
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify import export_views
 from counterfoil.web.voucherify.caller import Calling, optional_caller
 from counterfoil.web.voucherify.export_form import EXPORT_BODY, SHORTCUT_BODY, Asked, echo_with, read
@@ -40,7 +41,7 @@ ShortcutBody = Annotated[dict[str, Any] | None, Body(json_schema_extra=SHORTCUT_
 
 def routes(service: ExportService, public_url: str, redirect_ttl_s: int | None) -> APIRouter:
     """/v1/exports and below. redirect_ttl_s: as `web.downloads.send` takes it."""
-    router = APIRouter(tags=["exports"], responses=ERRORS)
+    router = Router(tags=["exports"], responses=ERRORS)
 
     def base_url(request: Request) -> str:
         return public_url or str(request.base_url).rstrip("/")

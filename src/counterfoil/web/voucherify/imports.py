@@ -18,6 +18,7 @@ from counterfoil.errors import InvalidInput
 from counterfoil.services.csv_imports import CsvImports
 from counterfoil.services.customer_imports import CustomerImports
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Name, Text
 from counterfoil.web.voucherify.caller import Calling
@@ -52,7 +53,7 @@ class MetadataBody(RequestBody):
 
 def routes(files: CsvImports, customers: CustomerImports) -> APIRouter:
     """The routes under /v1/vouchers, /v1/campaigns and /v1/customers; to be asked before those of single names."""
-    router = APIRouter(responses=ERRORS)
+    router = Router(responses=ERRORS)
     _uploads(router, files)
 
     @router.post("/v1/customers/bulk/async", status_code=202, tags=["customers"])

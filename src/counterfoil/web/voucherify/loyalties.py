@@ -13,6 +13,7 @@ from counterfoil.errors import InvalidInput
 from counterfoil.services.campaigns import CampaignService
 from counterfoil.services.loyalty import LoyaltyService
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.campaign_views import campaign
@@ -31,7 +32,7 @@ class LoyaltyBody(CampaignBody):
 
 def routes(service: CampaignService, loyalty: LoyaltyService) -> APIRouter:
     """The programmes themselves; members, rewards, earning rules have modules of their own."""
-    router = APIRouter(tags=["loyalties"], responses=ERRORS)
+    router = Router(tags=["loyalties"], responses=ERRORS)
 
     @router.post("/v1/loyalties")
     def create(caller: Calling, body: LoyaltyBody) -> Response:

@@ -16,6 +16,7 @@ from counterfoil.services.core import Caller
 from counterfoil.services.loyalty import LoyaltyService, PointsChange, PointsExpiry, PointsSource
 from counterfoil.services.redemptions import RedemptionAsked, RedemptionService
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -112,7 +113,7 @@ def bucket(row: BucketRow) -> dict[str, Any]:
 
 def routes(service: LoyaltyService, redemptions: RedemptionService) -> APIRouter:
     """Member routes with something behind the member, and those without a member in the path."""
-    router = APIRouter(tags=["members"], responses=ERRORS)
+    router = Router(tags=["members"], responses=ERRORS)
     _members(router, service)
     _balances(router, service)
     _rewards(router, service, redemptions)
@@ -130,7 +131,7 @@ def routes(service: LoyaltyService, redemptions: RedemptionService) -> APIRouter
 
 def member_routes(service: LoyaltyService) -> APIRouter:
     """The routes of one member and nothing behind; to be asked after every other route under /v1/loyalties."""
-    router = APIRouter(tags=["members"], responses=ERRORS)
+    router = Router(tags=["members"], responses=ERRORS)
 
     @router.get(_MEMBER)
     def get(caller: Calling, member_id: Text) -> Response:

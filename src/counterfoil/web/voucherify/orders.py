@@ -12,6 +12,7 @@ from counterfoil.db.orders import OrderQuery
 from counterfoil.services.order_imports import OrderImports
 from counterfoil.services.orders import OrderService
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.openapi import ERRORS
@@ -28,7 +29,7 @@ _ONE = "/v1/orders/{order_id:path}"
 
 def routes(service: OrderService, imports: OrderImports) -> APIRouter:
     """Every order route except exports."""
-    router = APIRouter(tags=["orders"], responses=ERRORS)
+    router = Router(tags=["orders"], responses=ERRORS)
 
     @router.post("/v1/orders")
     def upsert(caller: Calling, body: OrderBody) -> Response:

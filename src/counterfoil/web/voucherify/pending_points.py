@@ -11,6 +11,7 @@ from starlette.responses import Response
 from counterfoil.db.pending_points import Row
 from counterfoil.services.pending_points import PendingPage, PendingPointsService
 from counterfoil.web.reply import Json, no_content
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -49,7 +50,7 @@ def pending(row: Row) -> dict[str, Any]:
 
 def routes(service: PendingPointsService) -> APIRouter:
     """Every pending points route."""
-    router = APIRouter(tags=["pending points"], responses=ERRORS)
+    router = Router(tags=["pending points"], responses=ERRORS)
     _listing(router, service)
 
     @router.post(f"{_ONE}/activate")

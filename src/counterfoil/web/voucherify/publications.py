@@ -13,6 +13,7 @@ from counterfoil.domain.publications import PublicationDraft
 from counterfoil.errors import InvalidInput
 from counterfoil.services.publications import PublicationService
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body, Document, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.customer_bodies import CustomerBody
@@ -77,7 +78,7 @@ class PublicationBody(Body):
 
 def routes(service: PublicationService) -> APIRouter:
     """Every publication route."""
-    router = APIRouter(tags=["publications"], responses=ERRORS)
+    router = Router(tags=["publications"], responses=ERRORS)
 
     @router.post("/v1/publications")
     def create(caller: Calling, body: PublicationBody, join_once: bool = False) -> Response:

@@ -14,6 +14,7 @@ from counterfoil.errors import InvalidInput
 from counterfoil.services.redemptions import RedemptionAsked, RedemptionService
 from counterfoil.services.rollbacks import RollbackAsked, RollbackService
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -117,7 +118,7 @@ def redeemable(name: str, gift: GiftBody | None, reward: RewardBody | None) -> R
 
 def routes(service: RedemptionService, rollbacks: RollbackService) -> APIRouter:
     """Every redemption route; those of members are with the members."""
-    router = APIRouter(tags=["redemptions"], responses=ERRORS)
+    router = Router(tags=["redemptions"], responses=ERRORS)
     _listing(router, service)
     _rollbacks(router, rollbacks)
 

@@ -12,6 +12,7 @@ from counterfoil.db.rewards import Row
 from counterfoil.domain.money import AMOUNT_MAX
 from counterfoil.services.rewards import RewardDraft, RewardService
 from counterfoil.web.reply import Json, no_content
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -117,7 +118,7 @@ def assignment(row: Row) -> dict[str, Any]:
 
 def routes(service: RewardService) -> APIRouter:
     """Every reward route; what members may choose from is with the members."""
-    router = APIRouter(tags=["rewards"], responses=ERRORS)
+    router = Router(tags=["rewards"], responses=ERRORS)
     _rewards(router, service)
     _assignments(router, service)
     _of_programme(router, service)

@@ -15,6 +15,7 @@ from counterfoil.errors import InvalidInput
 from counterfoil.plan.request import Filter
 from counterfoil.services.transactions import TransactionPage, Transactions, TransactionService
 from counterfoil.web.reply import Json
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.openapi import ERRORS
@@ -68,7 +69,7 @@ def activity(row: Row) -> dict[str, Any]:
 
 def routes(service: TransactionService) -> APIRouter:
     """Every list of transactions, and the activity of members, which is made of them."""
-    router = APIRouter(tags=["transactions"], responses=ERRORS)
+    router = Router(tags=["transactions"], responses=ERRORS)
     _cards(router, service)
     _activity(router, service)
 

@@ -15,6 +15,7 @@ from counterfoil.errors import InvalidInput
 from counterfoil.services.voucher_imports import VoucherImports
 from counterfoil.services.vouchers import VoucherService
 from counterfoil.web.reply import Json, no_content
+from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Instant, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
@@ -47,7 +48,7 @@ _ONE = "/v1/vouchers/{code:path}"
 
 def routes(service: VoucherService, imports: VoucherImports) -> APIRouter:
     """Voucher routes without a code in the path, and those with something behind the code."""
-    router = APIRouter(tags=["vouchers"], responses=ERRORS)
+    router = Router(tags=["vouchers"], responses=ERRORS)
     _listing(router, service)
 
     @router.post("/v1/vouchers")
@@ -82,7 +83,7 @@ def routes(service: VoucherService, imports: VoucherImports) -> APIRouter:
 
 def code_routes(service: VoucherService) -> APIRouter:
     """The routes of one voucher by code or id; to be asked after every other route under /v1/vouchers."""
-    router = APIRouter(tags=["vouchers"], responses=ERRORS)
+    router = Router(tags=["vouchers"], responses=ERRORS)
 
     @router.get(_ONE)
     def get(caller: Calling, code: Text) -> Response:
