@@ -52,8 +52,11 @@ def opened(folder: Path, clock: Clock, **given: Any) -> Iterator[System]:
             built.close()
 
 
-def workshop(system: System, *, archived: bool = False, rows: RowSource | None = None) -> Workshop:
-    """What `compose` gives a worker. archived: it reads the archive's segments too. rows: where it reads instead."""
+def workshop(
+    system: System, *, archived: bool = False, rows: RowSource | None = None, executor: str = "local"
+) -> Workshop:
+    """What `compose` gives a worker. archived: it reads the archive's segments too. rows: where it reads instead.
+    executor: where it is told to run exports; it has `local` only."""
     database, store = system.database, system.store
     source = rows or DatabaseRows(database)
     maker = PartMaker(ArchiveRows(store, source) if archived else source, {"csv": csv_encoder}, store)
@@ -67,12 +70,13 @@ def workshop(system: System, *, archived: bool = False, rows: RowSource | None =
         signer=Signer.of_home(system.settings.home_path),
         clock=system.clock,
         settings=worker_settings(system.settings),
+        executor=executor,
     )
 
 
-def work(system: System, *, archived: bool = False, rows: RowSource | None = None) -> None:
+def work(system: System, *, archived: bool = False, rows: RowSource | None = None, executor: str = "local") -> None:
     """Run every export that waits."""
-    shop = workshop(system, archived=archived, rows=rows)
+    shop = workshop(system, archived=archived, rows=rows, executor=executor)
     while True:
         with system.database.write() as connection:
             claim = queue.claim(connection, "test", shop.settings.lease_ttl_ms)

@@ -57,15 +57,12 @@ def test_progress_moves_with_the_rows(system: System, shop: Shop, clock: FakeClo
 
 
 def test_a_failed_task_says_why(system: System, shop: Shop, programme: dict[str, Any]) -> None:
-    project = next(each.name for each in system.access.all_projects() if each.id == shop.caller.project_id)
-    system.access.change_settings(project, {"executor": "spark"})
     task_id = shop.ask(programme)
-    work(system)  # this worker has no cluster
+    work(system, executor="spark")  # this worker has no cluster
     failed = {"status": "failed", "progress": 0, "result": {"errors": ["There is no executor 'spark' here"]}}
     assert shop.status(task_id) == failed
     answer = shop.altcraft.post("/api/v1.1/tasks/status?format=xml", json={"task_id": task_id})
     assert "<result><errors>There is no executor 'spark' here</errors></result>" in answer.text
-    system.access.change_settings(project, {"executor": None})
     assert len(shop.export(programme).rows) == 6
 
 
