@@ -41,13 +41,13 @@ def test_a_setting_is_set_shown_used_by_a_running_server_and_unset(tmp_path: Pat
             return {name: found.request[name] for name in ("header_style", "split_rows", "split_bytes", "executor")}
 
         assert set(stored().values()) == {None}
-        done = projects(home, "set", "shop", "header_style=titles", "split_rows=1000", "executor=spark")
+        done = projects(home, "set", "shop", "header_style=titles", "split_rows=1000", "executor=local")
         assert done.returncode == 0, done.stderr
-        assert stored() == {"header_style": "titles", "split_rows": 1000, "split_bytes": None, "executor": "spark"}
+        assert stored() == {"header_style": "titles", "split_rows": 1000, "split_bytes": None, "executor": "local"}
         shown = projects(home, "show", "shop").stdout
         for words in ("titles", "names, titles", "1000", "local, spark", "1024 to", "unset"):
             assert words in shown, shown
-        assert "header_style=titles split_rows=1000 executor=spark" in projects(home, "list").stdout
+        assert "header_style=titles split_rows=1000 executor=local" in projects(home, "list").stdout
         assert projects(home, "set", "shop", "header_style=", "executor=", "split_rows=").returncode == 0
         assert set(stored().values()) == {None}
     system.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,25 +62,27 @@ class ArchiveRows:
             schema.append(field.with_type(SCHEMA.field(DICTIONARIES[0]).type) if coded else field)
         return pa.schema(schema)
 
-    def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
+    def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Generator[Rows]:
         if task.reads == "rows":
             yield from self._of_database().batches(selection, task, stop)
         elif task.segments or task.tail is None:
             yield from self._archived(selection, task, stop)
         else:
-            yield from map(Rows, self._coded(selection, task, stop))
+            with closing(self._coded(selection, task, stop)) as coded:
+                yield from map(Rows, coded)
 
     def _archived(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
         """A task that names segments. Where one is damaged, what is left of the task comes from the database."""
         descending = selection.order.descending
         last: Key | None = None
         try:
-            for chosen in self._chosen(selection, task, stop):
-                if not len(chosen):
-                    continue
-                last = _last_key(chosen, descending=descending)
-                yield Rows(chosen.batch, descending, None if chosen.rows is None else pa.array(chosen.rows))
-                stop.check()
+            with closing(self._chosen(selection, task, stop)) as found:
+                for chosen in found:
+                    if not len(chosen):
+                        continue
+                    last = _last_key(chosen, descending=descending)
+                    yield Rows(chosen.batch, descending, None if chosen.rows is None else pa.array(chosen.rows))
+                    stop.check()
         except Damaged as error:
             segment = next((each for each in task.segments if each.id == error.resource_id), None)
             if segment is None or self._database is None:
@@ -93,9 +95,10 @@ class ArchiveRows:
         """The rest of a task that met a damaged segment: the database has every movement, if more slowly."""
         whole = replace(task, segments=(), tail=(1, selection.seq_max))
         rest = selection if behind is None else replace(selection, cursor=behind)
-        yield from map(Rows, self._coded(rest, whole, stop))
+        with closing(self._coded(rest, whole, stop)) as coded:
+            yield from map(Rows, coded)
 
-    def _chosen(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Chosen]:
+    def _chosen(self, selection: Selection, task: Task, stop: StopFlag) -> Generator[Chosen]:
         bounds = _bounds(selection, task)
         with ExitStack() as open_files:
             predicate = Predicate(selection)
@@ -106,24 +109,27 @@ class ArchiveRows:
                     reader = _SegmentReader(self._store, ref, selection, self.schema(selection), predicate)
                     streams.append(open_files.enter_context(reader).chosen(bounds))
             if task.tail is not None:
-                streams.append(self._tail(selection, replace(task, segments=()), stop))
+                tail = self._tail(selection, replace(task, segments=()), stop)
+                streams.append(open_files.enter_context(closing(tail)))
             yield from merged(streams, descending=selection.order.descending)
 
-    def _tail(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Chosen]:
-        for batch in self._coded(selection, task, stop):
-            descending = selection.order.descending
-            yield Chosen(batch.take(row_numbers(np.arange(batch.num_rows)[::-1])) if descending else batch)
+    def _tail(self, selection: Selection, task: Task, stop: StopFlag) -> Generator[Chosen]:
+        descending = selection.order.descending
+        with closing(self._coded(selection, task, stop)) as coded:
+            for batch in coded:
+                yield Chosen(batch.take(row_numbers(np.arange(batch.num_rows)[::-1])) if descending else batch)
 
-    def _coded(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[pa.RecordBatch]:
+    def _coded(self, selection: Selection, task: Task, stop: StopFlag) -> Generator[pa.RecordBatch]:
         """The database's rows of a task in file order, in the archive's schema."""
         schema = self.schema(selection)
-        for rows in self._of_database().batches(selection, task, stop):
-            assert rows.selection is None and not rows.reverse, "the database gives its rows as they are to stand"
-            columns = [
-                column.dictionary_encode().cast(field.type) if pa.types.is_dictionary(field.type) else column
-                for column, field in zip((rows.batch.column(name) for name in schema.names), schema, strict=True)
-            ]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        with closing(self._of_database().batches(selection, task, stop)) as batches:
+            for rows in batches:
+                assert rows.selection is None and not rows.reverse, "the database gives its rows as they are to stand"
+                columns = [
+                    column.dictionary_encode().cast(field.type) if pa.types.is_dictionary(field.type) else column
+                    for column, field in zip((rows.batch.column(name) for name in schema.names), schema, strict=True)
+                ]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def _of_database(self) -> RowSource:
         assert self._database is not None, "a task without segments needs the database"

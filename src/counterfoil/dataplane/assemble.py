@@ -8,7 +8,7 @@ joined by the store, which copies them without our reading them where it can; th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -147,7 +147,7 @@ class FileRows:
         self.more = False
         self.following: tuple[int, int] | None = None
 
-    def __iter__(self) -> Iterator[Rows]:
+    def __iter__(self) -> Generator[Rows]:
         """The rows, from the first on."""
         selection = self._plan.selection
         left = selection.limit_rows
@@ -155,15 +155,16 @@ class FileRows:
             # One row more tells whether there is more; sources may stop at the limit they are given.
             selection = replace(selection, limit_rows=left + 1)
         for task in self._plan.tasks:
-            for rows in self._source.batches(selection, task, self._stop):
-                if left is not None and len(rows) > left:
-                    self.more = True
-                    self.following = _key_of(rows.slice(left, 1))
-                    yield rows.slice(0, left)
-                    return
-                if left is not None:
-                    left -= len(rows)
-                yield rows
+            with closing(self._source.batches(selection, task, self._stop)) as batches:
+                for rows in batches:
+                    if left is not None and len(rows) > left:
+                        self.more = True
+                        self.following = _key_of(rows.slice(left, 1))
+                        yield rows.slice(0, left)
+                        return
+                    if left is not None:
+                        left -= len(rows)
+                    yield rows
 
 
 def _key_of(row: Rows) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ Parts divide the file: the first one carries the header, and in task order they 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -116,9 +116,10 @@ class PartMaker:
         with Sink(self.store, f"{stem}.{encoder.extension}") as sink:
             if task.no == 0:
                 sink.write(encoder.begin())
-            for rows in observer.watch(self.source.batches(job.selection, task, stop), stop):
-                sink.write(encode(encoder, rows))
-                on_rows(len(rows))
+            with closing(observer.watch(self.source.batches(job.selection, task, stop), stop)) as watched:
+                for rows in watched:
+                    sink.write(encode(encoder, rows))
+                    on_rows(len(rows))
             if task.no == job.last_no:
                 sink.write(encoder.end())
             self.gate()
@@ -170,15 +171,16 @@ class Observer:
         """Of the rows that have passed."""
         return self._tally.totals
 
-    def watch(self, batches: Iterator[Rows], stop: StopFlag) -> Generator[Rows]:
-        """Pass the batches on, but for empty ones. Raises what `stop` was set with, between two of them."""
-        for rows in batches:
-            stop.check()
-            if len(rows):
-                self._tally.add(rows)
-                if self._chain is not None:
-                    self._chain.add(rows)
-                yield rows
+    def watch(self, batches: Generator[Rows], stop: StopFlag) -> Generator[Rows]:
+        """Pass the batches on, but for empty ones, and close them. Raises what `stop` was set with, between two of them."""
+        with closing(batches):
+            for rows in batches:
+                stop.check()
+                if len(rows):
+                    self._tally.add(rows)
+                    if self._chain is not None:
+                        self._chain.add(rows)
+                    yield rows
 
 
 def encode(encoder: Encoder, rows: Rows) -> Bytes:

@@ -6,7 +6,7 @@ than reading it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,7 +47,7 @@ class DatabaseRows:
                 schema = schema.append(field)
         return schema
 
-    def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Iterator[Rows]:
+    def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Generator[Rows]:
         """As RowSource.batches; a task that names segments too is not for this source alone."""
         assert not task.segments, "segments are read by the archive"
         if task.reads == "movements" and task.tail is None:
