@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import gzip
 import io
 import json
@@ -310,6 +311,32 @@ def test_a_cancel_stops_the_work_and_leaves_nothing(world: World) -> None:
     assert run_attempt(working.shop, world.claim()) == "canceled"
     assert (world.row("exp_1").status, world.row("exp_1").tries) == ("CANCELED", 0)
     assert world.files() == []
+
+
+def test_a_canceled_scan_is_closed_with_its_export(world: World) -> None:
+    class Open(Failing):
+        closed = False
+
+        def batches(self, *arguments: object) -> Iterator[object]:
+            with world.database.write() as connection:
+                rows.request_cancel(connection, 1, "exp_1")
+            stop = arguments[2]
+            assert isinstance(stop, StopFlag)
+            try:
+                for rows_ in self._source.batches(*arguments):  # type: ignore[attr-defined]
+                    assert stop.wait(10), "the lease's thread did not hear of it"
+                    yield rows_
+            finally:
+                self.closed = True
+
+    world.ask("exp_1", request())
+    source = Open(world.shop.maker.source, AssertionError("went on"), 1)
+    gc.disable()
+    try:
+        assert run_attempt(with_source(world, source).shop, world.claim()) == "canceled"
+        assert source.closed
+    finally:
+        gc.enable()
 
 
 def test_a_stopping_worker_gives_the_export_back(world: World) -> None:
