@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import Any
 
+import uvloop
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
@@ -30,7 +31,8 @@ def serve(given: dict[str, Any]) -> None:
     try:
         system.workers.start()
         sys.stderr.write(f"counterfoil: serving on http://{settings.host}:{port}\n")
-        asyncio.run(_serve(system, settings, port))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(system, settings, port))
     finally:
         system.close()
 

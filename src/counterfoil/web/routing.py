@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Receive, Scope, Send
 
 
 class Router(APIRouter):
@@ -18,7 +20,34 @@ class Router(APIRouter):
 def add_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     """Lay the routers' routes into the application's own list, in order: the first that fits a request takes it.
 
-    `include_router` would match each request twice in each router, which costs more than answering most calls.
+    `include_router` would match each request twice in each router, which costs more than answering most calls. In front
+    of the list stands a shortcut to the few routes that a request's path can mean at all.
     """
-    for router in routers:
-        app.router.routes.extend(router.routes)
+    routes = [route for router in routers for route in router.routes]
+    app.router.routes.extend([_Sections(routes), *routes])
+
+
+class _Sections(BaseRoute):
+    """The same routes by the first two words of their paths, which are fixed in all of them. What it does not find, or
+    finds with another method, is left to the list behind it, so only the speed depends on it."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._sections: dict[str, list[Route]] = {}
+        for route in routes:
+            if isinstance(route, Route):
+                self._sections.setdefault(_section(route.path), []).append(route)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http":
+            for route in self._sections.get(_section(scope["path"]), ()):
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    return match, {**found, "counterfoil_route": route}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["counterfoil_route"].handle(scope, receive, send)
+
+
+def _section(path: str) -> str:
+    return "/".join(path.split("/", 3)[:3])
