@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +26,8 @@ _UNKNOWN = "commit_unknown"
 
 @dataclass(frozen=True, slots=True)
 class WriterSettings:
-    """group_max: how many pieces of work share a commit at most; beyond some hundreds the fsync costs nothing more.
+    """group_max: how many pieces of work share a commit at most; beyond some hundreds the fsync costs nothing more. Until
+    then whatever arrives while the group is worked on joins it.
 
     tries_max: how often a piece is done again after a transient database failure (deadlock, dropped connection).
     backoff_s: the first pause between such tries; it doubles.
@@ -111,71 +112,69 @@ class GroupWriter:
                     self._wake.wait()
                 if not self._waiting:
                     return []
-                # A caller may have canceled its future meanwhile; what is left of the group is promised an answer.
-                group = [piece for piece in self._take_group() if piece.future.set_running_or_notify_cancel()]
+                group = self._take(self._waiting[0].project_id, self._settings.group_max)
                 if group:
                     return group
 
-    def _take_group(self) -> list[_Piece]:
-        project_id = self._waiting[0].project_id
-        group: list[_Piece] = []
+    def _take(self, project_id: int, count_max: int) -> list[_Piece]:
+        """Waiting pieces of a project, in order. Needs the lock."""
+        taken: list[_Piece] = []
         others: deque[_Piece] = deque()
-        while self._waiting and len(group) < self._settings.group_max:
+        while self._waiting and len(taken) < count_max:
             piece = self._waiting.popleft()
-            (group if piece.project_id == project_id else others).append(piece)
+            (taken if piece.project_id == project_id else others).append(piece)
         self._waiting.extendleft(reversed(others))
-        return group
+        # A caller may have canceled its future meanwhile; what is left of the group is promised an answer.
+        return [piece for piece in taken if piece.future.set_running_or_notify_cancel()]
+
+    def _joined(self, group: list[_Piece]) -> Iterator[list[_Piece]]:
+        """The group, then those that came while it was worked on, until nobody waits: they share its commit."""
+        yield list(group)
+        while len(group) < self._settings.group_max:
+            with self._wake:
+                late = self._take(group[0].project_id, self._settings.group_max - len(group))
+            if not late:
+                return
+            group += late
+            yield late
 
     def _commit(self, group: list[_Piece]) -> None:
-        if len(group) > 1:
-            try:
-                outcomes = self._attempt(group)
-            except BaseException as error:  # noqa: BLE001  it comes again for the piece it belongs to
-                if _is_unknown(error):
-                    outcomes = [(None, error)] * len(group)
-                else:
-                    for piece in group:
-                        self._commit([piece])
-                    return
-        else:
-            try:
-                outcomes = self._attempt_with_retries(group)
-            except BaseException as error:  # noqa: BLE001  it is the caller's
-                outcomes = [(None, error)]
-        for piece, (answer, error) in zip(group, outcomes, strict=True):
-            if error is None:
-                piece.future.set_result(answer)
-            else:
-                piece.future.set_exception(error)
+        try:
+            outcomes = self._attempt(group[0].project_id, self._joined(group))
+        except BaseException as error:  # noqa: BLE001  it comes again for the piece it belongs to
+            if not _is_unknown(error):
+                for piece in group:
+                    _answer(piece, self._again(piece, error))
+                return
+            outcomes = [(None, error)] * len(group)
+        for piece, outcome in zip(group, outcomes, strict=True):
+            _answer(piece, outcome)
 
-    def _attempt_with_retries(self, group: list[_Piece]) -> list[_Outcome]:
+    def _again(self, piece: _Piece, error: BaseException) -> _Outcome:
+        """The piece alone, after its group failed with that error; again and again while the database is away."""
         pause_s = self._settings.backoff_s
         for _ in range(self._settings.tries_max - 1):
-            try:
-                return self._attempt(group)
-            except Unavailable as error:
-                if _is_unknown(error):
-                    raise
+            if isinstance(error, Unavailable):
                 self._clock.sleep_s(pause_s)
                 pause_s *= 2
-        return self._attempt(group)
+            try:
+                return self._attempt(piece.project_id, ([piece],))[0]
+            except BaseException as found:  # noqa: BLE001  it is the caller's
+                error = found
+                if _is_unknown(error) or not isinstance(error, Unavailable):
+                    break
+        return None, error
 
-    def _attempt(self, group: list[_Piece]) -> list[_Outcome]:
+    def _attempt(self, project_id: int, arrivals: Iterable[list[_Piece]]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
         ticket: str | None = None
         try:
             with self._database.write() as connection:
-                unit = Unit(connection, group[0].project_id, self._clock.now_ms())
-                wanted = {name for piece in group for name in piece.cards}
-                if wanted:
-                    unit.prefetch(wanted)
-                for piece in group:
-                    try:
-                        outcomes.append((unit.run(piece.work, piece.idempotency), None))
-                    except CounterfoilError as error:
-                        if error.transient:
-                            raise
-                        outcomes.append((None, error))
+                unit = Unit(connection, project_id, self._clock.now_ms())
+                for pieces in arrivals:
+                    unit.now_ms = self._clock.now_ms()
+                    unit.prefetch(name for piece in pieces for name in piece.cards)
+                    outcomes += [_outcome(unit, piece) for piece in pieces]
                 unit.flush()
                 ticket = self._database.ticket(connection)
         except Unavailable:
@@ -194,6 +193,23 @@ class GroupWriter:
             self._clock.sleep_s(pause_s)
             pause_s *= 2
         raise Unavailable(_UNKNOWN, "The database went away during the commit; look before you try again")
+
+
+def _answer(piece: _Piece, outcome: _Outcome) -> None:
+    answer, error = outcome
+    if error is None:
+        piece.future.set_result(answer)
+    else:
+        piece.future.set_exception(error)
+
+
+def _outcome(unit: Unit, piece: _Piece) -> _Outcome:
+    try:
+        return unit.run(piece.work, piece.idempotency), None
+    except CounterfoilError as error:
+        if error.transient:
+            raise
+        return None, error
 
 
 def _is_unknown(error: BaseException) -> bool:
