@@ -87,6 +87,7 @@ from counterfoil.web.voucherify import rewards as rewards_edge
 from counterfoil.web.voucherify import transactions as transactions_edge
 from counterfoil.web.voucherify import vouchers as vouchers_edge
 from counterfoil.web.voucherify.caller import Gate
+from counterfoil.web.voucherify.openapi import SECURITY_SCHEMES
 from counterfoil.worker.job import Workshop
 from counterfoil.worker.planning import ExportPlanner
 from counterfoil.worker.probes import reach
@@ -342,7 +343,7 @@ def build_app(system: System) -> FastAPI:
         AppParts(
             dialects=(
                 Dialect("altcraft", ("/api",), altcraft_envelope.answers(system.settings.altcraft_http_status)),
-                Dialect("voucherify", ("/",), voucherify_errors.answer),
+                Dialect("voucherify", ("/",), voucherify_errors.answer, SECURITY_SCHEMES),
             ),
             routers=routers(system.settings, system.services),
             clock=system.clock,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -10,13 +11,14 @@ import threading
 from typing import Any
 
 import uvloop
+from fastapi import FastAPI
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from counterfoil import log
 from counterfoil import settings as settings_table
-from counterfoil.compose import System, build, build_app
+from counterfoil.compose import build, build_app
 from counterfoil.errors import CounterfoilError
 from counterfoil.settings import Settings
 
@@ -29,17 +31,21 @@ def serve(given: dict[str, Any]) -> None:
     _require_free(settings.host, port)
     system = build(settings)
     try:
+        app = build_app(system)
+        # What is loaded by now stays: the garbage collector need not go over it again, which takes a tenth of a second.
+        gc.collect()
+        gc.freeze()
         system.workers.start()
         sys.stderr.write(f"counterfoil: serving on http://{settings.host}:{port}\n")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(system, settings, port))
+            runner.run(_serve(app, settings, port))
     finally:
         system.close()
 
 
-async def _serve(system: System, settings: Settings, port: int) -> None:
+async def _serve(app: FastAPI, settings: Settings, port: int) -> None:
     server = Server(
-        build_app(system),
+        app,
         address=settings.host,
         port=port,
         interface=Interfaces.ASGI,

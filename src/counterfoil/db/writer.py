@@ -144,25 +144,28 @@ class GroupWriter:
         except BaseException as error:  # noqa: BLE001  it comes again for the piece it belongs to
             if not _is_unknown(error):
                 for piece in group:
-                    _answer(piece, self._again(piece, error))
+                    _answer(piece, self._alone(piece, error if len(group) == 1 else None))
                 return
             outcomes = [(None, error)] * len(group)
         for piece, outcome in zip(group, outcomes, strict=True):
             _answer(piece, outcome)
 
-    def _again(self, piece: _Piece, error: BaseException) -> _Outcome:
-        """The piece alone, after its group failed with that error; again and again while the database is away."""
+    def _alone(self, piece: _Piece, error: BaseException | None) -> _Outcome:
+        """The piece by itself, until it succeeds, fails for good, or the database has been away for long enough.
+
+        error: of the try it already had by itself; None if it had company, whose fault the failure may be.
+        """
         pause_s = self._settings.backoff_s
-        for _ in range(self._settings.tries_max - 1):
-            if isinstance(error, Unavailable):
+        for _ in range(self._settings.tries_max - (error is not None)):
+            if error is not None:
+                if _is_unknown(error) or not isinstance(error, Unavailable):
+                    break
                 self._clock.sleep_s(pause_s)
                 pause_s *= 2
             try:
                 return self._attempt(piece.project_id, ([piece],))[0]
             except BaseException as found:  # noqa: BLE001  it is the caller's
                 error = found
-                if _is_unknown(error) or not isinstance(error, Unavailable):
-                    break
         return None, error
 
     def _attempt(self, project_id: int, arrivals: Iterable[list[_Piece]]) -> list[_Outcome]:

@@ -61,19 +61,22 @@ def create_app(parts: AppParts) -> FastAPI:
     for kind in (CounterfoilError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, on_error)
     add_routes(app, (*parts.routers, _health(parts)))
-    app.openapi = partial(_document, app.openapi)
+    app.openapi = partial(_document, app.openapi, parts.dialects)
     app.add_middleware(Edge, settings=parts.edge, clock=parts.clock, dialects=dialects)
     return app
 
 
-def _document(made: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The OpenAPI document without the 422 that FastAPI adds everywhere: what it would say there, dialects say in 400."""
+def _document(made: Callable[[], dict[str, Any]], spoken: Sequence[Dialect]) -> dict[str, Any]:
+    """The OpenAPI document with the dialects' kinds of credentials, and without the 422 that FastAPI adds everywhere: what
+    it would say there, dialects say in 400."""
     document = made()
+    for dialect in spoken:
+        document["components"].setdefault("securitySchemes", {}).update(dialect.security_schemes)
     for operations in document["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)
     for name in ("HTTPValidationError", "ValidationError"):
-        document.get("components", {}).get("schemas", {}).pop(name, None)
+        document["components"].get("schemas", {}).pop(name, None)
     return document
 
 

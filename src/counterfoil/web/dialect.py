@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -23,11 +24,15 @@ ErrorAnswer = Callable[[Request, CounterfoilError | RequestValidationError | HTT
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A family of paths and its wording of errors."""
+    """A family of paths and its wording of errors.
+
+    security_schemes: what OpenAPI's document says of the credentials that its routers name.
+    """
 
     name: str
     prefixes: tuple[str, ...]
     answer: ErrorAnswer
+    security_schemes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Dialects:

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
+Credentials = Sequence[Mapping[str, Sequence[str]]]
+"""What OpenAPI calls `security`: any one of these, each of which names the schemes that are needed together."""
+
 
 class Router(APIRouter):
-    """A router whose routes take a body that does not say what it is for JSON, as the vendors' servers do."""
+    """A router whose routes take a body that does not say what it is for JSON, as the vendors' servers do.
 
-    def __init__(self, **settings: Any) -> None:
+    security: the credentials that its routes say they want. They are told here rather than by FastAPI's own classes,
+    each of which would be solved as a dependency of its own for every request.
+    """
+
+    def __init__(self, *, security: Credentials | None = None, **settings: Any) -> None:
         super().__init__(strict_content_type=False, **settings)
+        self._security = security
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **settings: Any) -> None:
+        if self._security is not None:
+            settings["openapi_extra"] = {"security": self._security, **(settings.get("openapi_extra") or {})}
+        super().add_api_route(path, endpoint, **settings)
 
 
 def add_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:

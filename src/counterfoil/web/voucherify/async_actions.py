@@ -13,13 +13,13 @@ from counterfoil.web.reply import Json
 from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Instant
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.views import instant, page_of, without_none
 
 
 def routes(actions: AsyncActions) -> APIRouter:
     """GET /v1/async-actions and GET /v1/async-actions/{id}."""
-    router = Router(tags=["async actions"], responses=ERRORS)
+    router = Router(tags=["async actions"], responses=ERRORS, security=CREDENTIALS)
 
     @router.get("/v1/async-actions")
     def list_actions(

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from fastapi import Depends, Header, Request, Security
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 
 from counterfoil.errors import Forbidden
@@ -16,10 +16,6 @@ from counterfoil.services.rates import Rates
 from counterfoil.web.idempotency import idempotency_of
 
 CHANNEL_LENGTH_MAX = 255
-
-app_id_scheme = APIKeyHeader(name="X-App-Id", auto_error=False, scheme_name="X-App-Id")
-app_token_scheme = APIKeyHeader(name="X-App-Token", auto_error=False, scheme_name="X-App-Token")
-oauth_scheme = HTTPBearer(auto_error=False, scheme_name="X-Voucherify-OAuth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +31,18 @@ class Gate:
     rates: Rates
 
 
-async def key_caller(
-    request: Request,
-    app_id: Annotated[str | None, Security(app_id_scheme)],
-    app_token: Annotated[str | None, Security(app_token_scheme)],
-) -> Caller:
+async def key_caller(request: Request) -> Caller:
     """The caller behind an id and token pair, whatever its scopes: for routes about keys themselves."""
-    return await _recognised(request, app_id, app_token, None)
+    return await _recognised(request, *_key(request), None)
+
+
+def _key(request: Request) -> tuple[str | None, str | None]:
+    return request.headers.get("x-app-id"), request.headers.get("x-app-token")
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    return token if scheme.lower() == "bearer" and token else None
 
 
 async def _recognised(request: Request, app_id: str | None, app_token: str | None, bearer: str | None) -> Caller:
@@ -60,18 +61,14 @@ async def _recognised(request: Request, app_id: str | None, app_token: str | Non
     return found
 
 
-async def caller(
-    request: Request,
-    app_id: Annotated[str | None, Security(app_id_scheme)],
-    app_token: Annotated[str | None, Security(app_token_scheme)],
-    oauth: Annotated[HTTPAuthorizationCredentials | None, Security(oauth_scheme)] = None,
-    channel: Annotated[str | None, Header(alias="X-Voucherify-Channel", include_in_schema=False)] = None,
-) -> Caller:
+async def caller(request: Request) -> Caller:
     """The authenticated caller of this request; the scope its path needs is checked here, for every route alike."""
-    found = await _recognised(request, app_id, app_token, oauth.credentials if oauth else None)
+    found = await _recognised(request, *_key(request), _bearer(request))
     require_scope(found, request.scope["path"])
+    headers = request.headers
     # An upload is not read into memory here: whoever takes it adds its content to what the key stands for.
-    upload = request.headers.get("content-type", "").startswith("multipart/")
+    upload = headers.get("content-type", "").startswith("multipart/")
+    channel = headers.get("x-voucherify-channel")
     return replace(
         found,
         channel=channel[:CHANNEL_LENGTH_MAX] if channel else None,
@@ -80,17 +77,11 @@ async def caller(
     )
 
 
-async def optional_caller(
-    request: Request,
-    app_id: Annotated[str | None, Security(app_id_scheme)],
-    app_token: Annotated[str | None, Security(app_token_scheme)],
-    oauth: Annotated[HTTPAuthorizationCredentials | None, Security(oauth_scheme)] = None,
-    channel: Annotated[str | None, Header(alias="X-Voucherify-Channel", include_in_schema=False)] = None,
-) -> Caller | None:
+async def optional_caller(request: Request) -> Caller | None:
     """The caller, or None without any credentials: for links that carry a token of their own."""
-    if not app_id and not app_token and oauth is None:
+    if not any(_key(request)) and _bearer(request) is None:
         return None
-    return await caller(request, app_id, app_token, oauth, channel)
+    return await caller(request)
 
 
 def require_scope(found: Caller, path: str) -> None:

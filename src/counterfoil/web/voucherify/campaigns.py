@@ -17,7 +17,7 @@ from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.campaign_views import campaign
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.views import page_of
 from counterfoil.web.voucherify.voucher_bodies import (
@@ -122,7 +122,7 @@ _ONE = "/v1/campaigns/{name:path}"
 
 def routes(service: CampaignService, imports: VoucherImports) -> APIRouter:
     """Campaign routes without a name in the path, and those with something behind the name."""
-    router = Router(tags=["campaigns"], responses=ERRORS)
+    router = Router(tags=["campaigns"], responses=ERRORS, security=CREDENTIALS)
     _listing(router, service)
     _vouchers(router, service, imports)
 
@@ -148,7 +148,7 @@ def routes(service: CampaignService, imports: VoucherImports) -> APIRouter:
 
 def name_routes(service: CampaignService) -> APIRouter:
     """The routes of one campaign by id or name; to be asked after every other route under /v1/campaigns."""
-    router = Router(tags=["campaigns"], responses=ERRORS)
+    router = Router(tags=["campaigns"], responses=ERRORS, security=CREDENTIALS)
 
     @router.get(_ONE)
     def get(caller: Calling, name: Text) -> Response:

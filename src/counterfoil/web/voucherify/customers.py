@@ -17,7 +17,7 @@ from counterfoil.web.voucherify.bodies import Instant, Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.customer_bodies import CustomerBody, CustomerProfileBody
 from counterfoil.web.voucherify.customer_views import customer, permanent_deletion
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.views import page_of
 
@@ -33,7 +33,7 @@ _ONE = "/v1/customers/{customer_id:path}"
 
 def routes(service: CustomerService) -> APIRouter:
     """Every customer route except the bulk ones."""
-    router = Router(tags=["customers"], responses=ERRORS)
+    router = Router(tags=["customers"], responses=ERRORS, security=CREDENTIALS)
     _listing(router, service)
 
     @router.post("/v1/customers")

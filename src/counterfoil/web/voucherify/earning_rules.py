@@ -20,7 +20,7 @@ from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.views import instant, page_of, without_none
 
 _TARGETS = ("segment", "custom_event", "loyalty_tier")
@@ -88,7 +88,7 @@ class RuleBody(RequestBody):
 
 def routes(service: EarningRuleService) -> APIRouter:
     """Every earning rule route; campaigns go by id or name."""
-    router = Router(tags=["earning rules"], responses=ERRORS)
+    router = Router(tags=["earning rules"], responses=ERRORS, security=CREDENTIALS)
 
     @router.post(_ALL)
     def create(caller: Calling, campaign_id: Text, body: Annotated[list[RuleBody], Body()]) -> Response:

@@ -20,7 +20,7 @@ from counterfoil.web.routing import Router
 from counterfoil.web.voucherify import export_views
 from counterfoil.web.voucherify.caller import Calling, optional_caller
 from counterfoil.web.voucherify.export_form import EXPORT_BODY, SHORTCUT_BODY, Asked, echo_with, read
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.views import page_of
 
 CSV_MEDIA_TYPE = "text/plain; charset=utf-8"
@@ -34,6 +34,8 @@ _DOWNLOADED: dict[int | str, dict[str, Any]] = {
     304: {"description": "The file is the one that `If-None-Match` names"},
     416: {"description": "The file has no such part"},
 }
+_BY_LINK: dict[str, Any] = {"security": [*CREDENTIALS, {}]}
+"""A link with a token of its own needs no credentials."""
 OptionalCaller = Annotated[Caller | None, Depends(optional_caller)]
 ExportBody = Annotated[dict[str, Any] | None, Body(json_schema_extra=EXPORT_BODY)]
 ShortcutBody = Annotated[dict[str, Any] | None, Body(json_schema_extra=SHORTCUT_BODY)]
@@ -41,7 +43,7 @@ ShortcutBody = Annotated[dict[str, Any] | None, Body(json_schema_extra=SHORTCUT_
 
 def routes(service: ExportService, public_url: str, redirect_ttl_s: int | None) -> APIRouter:
     """/v1/exports and below. redirect_ttl_s: as `web.downloads.send` takes it."""
-    router = Router(tags=["exports"], responses=ERRORS)
+    router = Router(tags=["exports"], responses=ERRORS, security=CREDENTIALS)
 
     def base_url(request: Request) -> str:
         return public_url or str(request.base_url).rstrip("/")
@@ -93,7 +95,7 @@ def _looking(
         return Json(page_of("exports", shown, found.total))
 
     @router.head("/v1/exports/{export_id}", include_in_schema=False)
-    @router.get("/v1/exports/{export_id}", responses=_DOWNLOADED)
+    @router.get("/v1/exports/{export_id}", responses=_DOWNLOADED, openapi_extra=_BY_LINK)
     def get(
         request: Request,
         export_id: str,

@@ -23,7 +23,7 @@ from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Name, Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.customer_bodies import CustomerBody
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 
 _CHUNK_BYTES = 1 << 20
 _FILE: dict[str, Any] = {
@@ -53,7 +53,7 @@ class MetadataBody(RequestBody):
 
 def routes(files: CsvImports, customers: CustomerImports) -> APIRouter:
     """The routes under /v1/vouchers, /v1/campaigns and /v1/customers; to be asked before those of single names."""
-    router = Router(responses=ERRORS)
+    router = Router(responses=ERRORS, security=CREDENTIALS)
     _uploads(router, files)
 
     @router.post("/v1/customers/bulk/async", status_code=202, tags=["customers"])

@@ -18,7 +18,7 @@ from counterfoil.web.voucherify.bodies import Text
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.campaign_views import campaign
 from counterfoil.web.voucherify.campaigns import CampaignBody, CampaignType, CampaignUpdateBody, Order
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.views import page_of
 
 _ONE = "/v1/loyalties/{campaign_id}"
@@ -32,7 +32,7 @@ class LoyaltyBody(CampaignBody):
 
 def routes(service: CampaignService, loyalty: LoyaltyService) -> APIRouter:
     """The programmes themselves; members, rewards, earning rules have modules of their own."""
-    router = Router(tags=["loyalties"], responses=ERRORS)
+    router = Router(tags=["loyalties"], responses=ERRORS, security=CREDENTIALS)
 
     @router.post("/v1/loyalties")
     def create(caller: Calling, body: LoyaltyBody) -> Response:

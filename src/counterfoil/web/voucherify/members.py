@@ -20,7 +20,7 @@ from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.order_bodies import OrderBody
 from counterfoil.web.voucherify.redemption_views import single
 from counterfoil.web.voucherify.redemptions import Person, RewardBody, redeemable
@@ -113,7 +113,7 @@ def bucket(row: BucketRow) -> dict[str, Any]:
 
 def routes(service: LoyaltyService, redemptions: RedemptionService) -> APIRouter:
     """Member routes with something behind the member, and those without a member in the path."""
-    router = Router(tags=["members"], responses=ERRORS)
+    router = Router(tags=["members"], responses=ERRORS, security=CREDENTIALS)
     _members(router, service)
     _balances(router, service)
     _rewards(router, service, redemptions)
@@ -131,7 +131,7 @@ def routes(service: LoyaltyService, redemptions: RedemptionService) -> APIRouter
 
 def member_routes(service: LoyaltyService) -> APIRouter:
     """The routes of one member and nothing behind; to be asked after every other route under /v1/loyalties."""
-    router = Router(tags=["members"], responses=ERRORS)
+    router = Router(tags=["members"], responses=ERRORS, security=CREDENTIALS)
 
     @router.get(_MEMBER)
     def get(caller: Calling, member_id: Text) -> Response:

@@ -14,7 +14,7 @@ from counterfoil.services.oauth import OAuth
 from counterfoil.web.reply import Json, no_content
 from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.caller import key_caller
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import ERRORS, KEY
 
 KeyCalling = Annotated[Caller, Depends(key_caller)]
 _FORM: dict[str, Any] = {
@@ -49,7 +49,7 @@ def _secret(form: dict[str, str]) -> str | None:
 
 def routes(oauth: OAuth) -> APIRouter:
     """POST /v1/oauth/token, /v1/oauth/introspect, /v1/oauth/token/revoke."""
-    router = Router(prefix="/v1/oauth", tags=["oauth"])
+    router = Router(prefix="/v1/oauth", tags=["oauth"], security=KEY)
 
     @router.post("/token", responses=ERRORS, openapi_extra=_FORM)
     async def token(request: Request, caller: KeyCalling) -> Response:

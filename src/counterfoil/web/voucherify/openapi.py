@@ -1,8 +1,10 @@
-"""What Voucherify's routes say of themselves in our OpenAPI: the error object and the statuses every route can give."""
+"""What Voucherify's routes say of themselves in our OpenAPI: credentials, the error object, the statuses of every route."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from counterfoil.web.routing import Credentials
 
 ERROR_SCHEMA: dict[str, Any] = {
     "title": "Error",
@@ -46,3 +48,16 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: _json("Something we depend on is away; try again", ERROR_SCHEMA),
 }
 """Every error a route can give. Routes pass it as `responses=`."""
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "X-App-Id": {"type": "apiKey", "name": "X-App-Id", "in": "header"},
+    "X-App-Token": {"type": "apiKey", "name": "X-App-Token", "in": "header"},
+    "X-Voucherify-OAuth": {"type": "http", "scheme": "bearer", "description": "A token of /v1/oauth/token"},
+}
+"""By the names of seed 000 (components.securitySchemes)."""
+
+KEY: Credentials = ({"X-App-Id": (), "X-App-Token": ()},)
+"""Both headers together."""
+
+CREDENTIALS: Credentials = (*KEY, {"X-Voucherify-OAuth": ()})
+"""What a route wants unless it says otherwise; routers pass it as `security=`."""

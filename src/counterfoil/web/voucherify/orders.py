@@ -15,7 +15,7 @@ from counterfoil.web.reply import Json
 from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Text
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.order_bodies import OrderBody
 from counterfoil.web.voucherify.order_views import order as order_view
 from counterfoil.web.voucherify.query_form import read_query_filters
@@ -29,7 +29,7 @@ _ONE = "/v1/orders/{order_id:path}"
 
 def routes(service: OrderService, imports: OrderImports) -> APIRouter:
     """Every order route except exports."""
-    router = Router(tags=["orders"], responses=ERRORS)
+    router = Router(tags=["orders"], responses=ERRORS, security=CREDENTIALS)
 
     @router.post("/v1/orders")
     def upsert(caller: Calling, body: OrderBody) -> Response:

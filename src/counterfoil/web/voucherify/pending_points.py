@@ -15,7 +15,7 @@ from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Text, Whole
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.views import instant, page_of
 
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -50,7 +50,7 @@ def pending(row: Row) -> dict[str, Any]:
 
 def routes(service: PendingPointsService) -> APIRouter:
     """Every pending points route."""
-    router = Router(tags=["pending points"], responses=ERRORS)
+    router = Router(tags=["pending points"], responses=ERRORS, security=CREDENTIALS)
     _listing(router, service)
 
     @router.post(f"{_ONE}/activate")

@@ -18,7 +18,7 @@ from counterfoil.web.voucherify.bodies import Body, Document, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.customer_bodies import CustomerBody
 from counterfoil.web.voucherify.errors import first_problem
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.publication_views import listed_publication, publication
 from counterfoil.web.voucherify.query_form import deep_object, read_query_filters
 from counterfoil.web.voucherify.views import page_of
@@ -78,7 +78,7 @@ class PublicationBody(Body):
 
 def routes(service: PublicationService) -> APIRouter:
     """Every publication route."""
-    router = Router(tags=["publications"], responses=ERRORS)
+    router = Router(tags=["publications"], responses=ERRORS, security=CREDENTIALS)
 
     @router.post("/v1/publications")
     def create(caller: Calling, body: PublicationBody, join_once: bool = False) -> Response:

@@ -19,7 +19,7 @@ from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Instant, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
 from counterfoil.web.voucherify.customer_bodies import CustomerBody
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.order_bodies import OrderBody
 from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.redemption_views import redeemed, redemption, rolled_back, single
@@ -118,7 +118,7 @@ def redeemable(name: str, gift: GiftBody | None, reward: RewardBody | None) -> R
 
 def routes(service: RedemptionService, rollbacks: RollbackService) -> APIRouter:
     """Every redemption route; those of members are with the members."""
-    router = Router(tags=["redemptions"], responses=ERRORS)
+    router = Router(tags=["redemptions"], responses=ERRORS, security=CREDENTIALS)
     _listing(router, service)
     _rollbacks(router, rollbacks)
 

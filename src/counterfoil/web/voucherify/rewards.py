@@ -16,7 +16,7 @@ from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Document, Name, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.views import instant, page_of
 
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -118,7 +118,7 @@ def assignment(row: Row) -> dict[str, Any]:
 
 def routes(service: RewardService) -> APIRouter:
     """Every reward route; what members may choose from is with the members."""
-    router = Router(tags=["rewards"], responses=ERRORS)
+    router = Router(tags=["rewards"], responses=ERRORS, security=CREDENTIALS)
     _rewards(router, service)
     _assignments(router, service)
     _of_programme(router, service)

@@ -18,7 +18,7 @@ from counterfoil.web.reply import Json
 from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Text
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.views import instant, page_of
 
@@ -69,7 +69,7 @@ def activity(row: Row) -> dict[str, Any]:
 
 def routes(service: TransactionService) -> APIRouter:
     """Every list of transactions, and the activity of members, which is made of them."""
-    router = Router(tags=["transactions"], responses=ERRORS)
+    router = Router(tags=["transactions"], responses=ERRORS, security=CREDENTIALS)
     _cards(router, service)
     _activity(router, service)
 

@@ -19,7 +19,7 @@ from counterfoil.web.routing import Router
 from counterfoil.web.voucherify.bodies import Body as RequestBody
 from counterfoil.web.voucherify.bodies import Instant, Text, Whole
 from counterfoil.web.voucherify.caller import Calling
-from counterfoil.web.voucherify.openapi import ERRORS
+from counterfoil.web.voucherify.openapi import CREDENTIALS, ERRORS
 from counterfoil.web.voucherify.query_form import read_query_filters
 from counterfoil.web.voucherify.views import page_of
 from counterfoil.web.voucherify.voucher_bodies import VoucherBody, VoucherUpdateBody, import_item
@@ -48,7 +48,7 @@ _ONE = "/v1/vouchers/{code:path}"
 
 def routes(service: VoucherService, imports: VoucherImports) -> APIRouter:
     """Voucher routes without a code in the path, and those with something behind the code."""
-    router = Router(tags=["vouchers"], responses=ERRORS)
+    router = Router(tags=["vouchers"], responses=ERRORS, security=CREDENTIALS)
     _listing(router, service)
 
     @router.post("/v1/vouchers")
@@ -83,7 +83,7 @@ def routes(service: VoucherService, imports: VoucherImports) -> APIRouter:
 
 def code_routes(service: VoucherService) -> APIRouter:
     """The routes of one voucher by code or id; to be asked after every other route under /v1/vouchers."""
-    router = Router(tags=["vouchers"], responses=ERRORS)
+    router = Router(tags=["vouchers"], responses=ERRORS, security=CREDENTIALS)
 
     @router.get(_ONE)
     def get(caller: Calling, code: Text) -> Response:
