@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -37,22 +38,29 @@ def add_routes(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     of the list stands a shortcut to the few routes that a request's path can mean at all.
     """
     routes = [route for router in routers for route in router.routes]
-    app.router.routes.extend([_Sections(routes), *routes])
+    app.router.routes.extend([_Shortcut(routes), *routes])
 
 
-class _Sections(BaseRoute):
-    """The same routes by the first two words of their paths, which are fixed in all of them. What it does not find, or
-    finds with another method, is left to the list behind it, so only the speed depends on it."""
+WORDS_MAX = 12
+"""Paths of more words than this take the long way."""
+
+
+class _Shortcut(BaseRoute):
+    """The same routes by method, the first two words of their paths, which are fixed in all of them, and the number of
+    words. What it does not find is left to the list behind it, so only the speed depends on it."""
 
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
-        self._sections: dict[str, list[Route]] = {}
+        self._routes: dict[tuple[str, str, int], list[Route]] = {}
         for route in routes:
             if isinstance(route, Route):
-                self._sections.setdefault(_section(route.path), []).append(route)
+                section, count = _measured(route.path)
+                most = WORDS_MAX if ":path}" in route.path else count
+                for method, words in product(route.methods or (), range(count, most + 1)):
+                    self._routes.setdefault((method, section, words), []).append(route)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] == "http":
-            for route in self._sections.get(_section(scope["path"]), ()):
+            for route in self._routes.get((scope["method"], *_measured(scope["path"])), ()):
                 match, found = route.matches(scope)
                 if match is Match.FULL:
                     return match, {**found, "counterfoil_route": route}
@@ -62,5 +70,6 @@ class _Sections(BaseRoute):
         await scope["counterfoil_route"].handle(scope, receive, send)
 
 
-def _section(path: str) -> str:
-    return "/".join(path.split("/", 3)[:3])
+def _measured(path: str) -> tuple[str, int]:
+    words = path.split("/", WORDS_MAX + 1)
+    return "/".join(words[:3]), len(words)
