@@ -27,6 +27,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "WRITE_BYTES", 10_000)
     monkeypatch.setattr(local, "DIRECT_FROM_BYTES", 20_000)
     monkeypatch.setattr(direct, "BLOCK_BYTES", 4 * ALIGNED_BYTES)
+    monkeypatch.setattr(direct, "RESERVED_BYTES", 12 * ALIGNED_BYTES)
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -93,16 +94,16 @@ def test_a_file_system_that_refuses_is_written_to_as_others_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = LocalStore(tmp_path)
-    real = os.write
+    real = os.pwrite
     refused: list[int] = []
 
-    def write(descriptor: int, data: memoryview) -> int:
+    def pwrite(descriptor: int, data: memoryview, at: int) -> int:
         if not refused and len(data) == direct.BLOCK_BYTES:
             refused.append(len(data))
             raise OSError(errno.EINVAL, "no")
-        return real(descriptor, data)
+        return real(descriptor, data, at)
 
-    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "pwrite", pwrite)
     with store.create("file", cached=False) as file:
         for piece in pieces([30_000, 50_000, 50_001]):
             file.write(piece)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from counterfoil.errors import CounterfoilError, Damaged, InvalidInput, Misconfigured, StoreFull, Unavailable
 
@@ -134,6 +136,27 @@ def write_all(descriptor: int, data: memoryview) -> None:
     """Write all of `data`, however many calls the kernel takes for it. Raises OSError."""
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def reserve(descriptor: int, start: int, length: int) -> None:
+    """Make room for a file's bytes from `start` on, where the file system can: the file is longer after that. It is done
+    for speed, so whatever is in the way is left for the write to meet."""
+    if _fallocate is not None:
+        _fallocate(descriptor, 0, start, length)
+
+
+def _kernel_call() -> Any:
+    # os.posix_fallocate writes into every block by itself where the file system cannot reserve, which is worse than not
+    # to ask.
+    try:
+        call = ctypes.CDLL(None).fallocate
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return call
+
+
+_fallocate = _kernel_call()
 
 
 def copy_file(source: int, target: int) -> int:
