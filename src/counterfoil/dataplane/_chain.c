@@ -28,6 +28,7 @@ typedef struct {
     PyObject_HEAD
     Run *slots;
     uint64_t mask; /* number of slots - 1, a power of two less one */
+    int shift;     /* 64 - the power */
     uint64_t used;
     Run *aside; /* runs that could not be joined to the one in the table */
     uint64_t aside_count, aside_room;
@@ -98,13 +99,12 @@ static PyObject *fingerprints(PyObject *module, PyObject *args) {
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
-static inline uint64_t home_of(uint64_t card, uint64_t mask) {
-    uint64_t spread = card * ODD;
-    return (spread ^ (spread >> 29)) & mask;
-}
+/* Runs come out in the order of their cards' spread numbers, as merge_runs in runs.py has them. A card's home is where
+ * that number begins, so the table has very nearly that order already. */
+static inline uint64_t spread_of(uint64_t card) { return card * ODD; }
 
-static inline Run *slot_of(Run *slots, uint64_t mask, uint64_t card) {
-    uint64_t at = home_of(card, mask);
+static inline Run *slot_of(Run *slots, uint64_t mask, int shift, uint64_t card) {
+    uint64_t at = spread_of(card) >> shift;
     while (slots[at].used && slots[at].card != card) at = (at + 1) & mask;
     return slots + at;
 }
@@ -130,11 +130,13 @@ static int make_room(Table *table, uint64_t more) {
     if (table->slots && wanted == slots) return 1;
     Run *larger = new_slots(wanted);
     if (!larger) return 0;
+    int shift = 64 - __builtin_ctzll(wanted);
     for (uint64_t i = 0; table->slots && i < slots; i++)
-        if (table->slots[i].used) *slot_of(larger, wanted - 1, table->slots[i].card) = table->slots[i];
+        if (table->slots[i].used) *slot_of(larger, wanted - 1, shift, table->slots[i].card) = table->slots[i];
     free(table->slots);
     table->slots = larger;
     table->mask = wanted - 1;
+    table->shift = shift;
     return 1;
 }
 
@@ -152,7 +154,7 @@ static int put_aside(Table *table, const Run *run) {
 
 /* Takes in one movement. What follows the card's run in posting order, or what it follows, is joined to it. */
 static int take_in(Table *table, uint64_t card, int64_t seq, int64_t before, int64_t after, int64_t place) {
-    Run *run = slot_of(table->slots, table->mask, card);
+    Run *run = slot_of(table->slots, table->mask, table->shift, card);
     Run one = {card, seq, seq, before, after, place, place, 0, 0, 1, {0}};
     if (!run->used) {
         *run = one;
@@ -191,7 +193,7 @@ static int take_all(Table *table, const struct rows *rows) {
             int64_t i = rows->reverse ? rows->count - 1 - k : k;
             if (k + AHEAD < end) {
                 int64_t ahead = rows->reverse ? i - AHEAD : i + AHEAD;
-                __builtin_prefetch(table->slots + home_of(rows->card[ahead], table->mask), 1);
+                __builtin_prefetch(table->slots + (spread_of(rows->card[ahead]) >> table->shift), 1);
             }
             int64_t after = rows->balance[i];
             int64_t before = (int64_t)((uint64_t)after - (uint64_t)rows->amount[i]);
@@ -235,6 +237,73 @@ static void clear(Table *table) {
     table->mask = table->used = table->aside_count = table->aside_room = 0;
 }
 
+/* ---- What comes out ---------------------------------------------------------------------------------------------- */
+
+static inline int is_before(const Run *one, const Run *other) {
+    uint64_t first = spread_of(one->card), second = spread_of(other->card);
+    return first != second ? first < second : one->seq_from < other->seq_from;
+}
+
+static int compared(const void *one, const void *other) {
+    return is_before(one, other) ? -1 : is_before(other, one);
+}
+
+/* Appends a run where it belongs; what stands behind that place is little. */
+static Run *inserted(Run *first, Run *end, const Run *run) {
+    Run *at = end;
+    for (; at > first && is_before(run, at - 1); at--) *at = at[-1];
+    *at = *run;
+    return end + 1;
+}
+
+/* The table's runs in order, one a card. Those that went over the table's end, for want of room at home, stand at its
+ * beginning, before the first empty slot. */
+static Run *put_in_order(const Table *table, Run *out) {
+    uint64_t empty = 0;
+    Run *end = out;
+    while (table->slots && table->slots[empty].used) empty++;
+    for (int over = 0; over < 2; over++) {
+        for (uint64_t i = 0; table->slots && i < (over ? empty : table->mask + 1); i++) {
+            const Run *run = table->slots + i;
+            int went_over = i < empty && spread_of(run->card) >> table->shift > table->mask / 2;
+            if (run->used && went_over == over) end = inserted(out, end, run);
+        }
+    }
+    return end;
+}
+
+/* Joins runs that follow one another, out of two ordered lists of `room` records together; marks those that lie over one
+ * another. Returns how many there are then. merge_runs in runs.py is the definition. */
+static uint64_t join_runs(const Table *table, const Run *held, uint64_t held_count, Run *out) {
+    const Run *one = held, *one_end = held + held_count;
+    const Run *other = table->aside, *other_end = table->aside + table->aside_count;
+    Run before = {0};
+    uint64_t count = 0;
+    while (one < one_end || other < other_end) {
+        int from_held = other == other_end || (one < one_end && !is_before(other, one));
+        Run run = from_held ? *one++ : *other++;
+        int same = count && run.card == before.card, over = same && run.seq_from <= before.seq_to;
+        int64_t earlier = table->descending ? before.place_to : run.place_from;
+        int64_t later = table->descending ? run.place_from : before.place_to;
+        int back = same && earlier < later, joins = same && !over && run.opening == before.closing;
+        before = run;
+        run.used = 0;
+        run.shuffled |= (uint8_t)back;
+        run.tangled |= (uint8_t)over;
+        if (!joins) {
+            out[count++] = run;
+            continue;
+        }
+        Run *into = out + count - 1;
+        into->seq_to = run.seq_to;
+        into->closing = run.closing;
+        into->place_to = run.place_to;
+        into->shuffled |= run.shuffled;
+        into->tangled |= run.tangled;
+    }
+    return count;
+}
+
 static PyObject *Table_take(PyObject *self, PyObject *unused) {
     Table *table = (Table *)self;
     (void)unused;
@@ -242,20 +311,31 @@ static PyObject *Table_take(PyObject *self, PyObject *unused) {
         PyErr_SetString(PyExc_RuntimeError, "the table is in use by another thread");
         return NULL;
     }
-    uint64_t count = table->used + table->aside_count;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * sizeof(Run)));
+    uint64_t room = table->used + table->aside_count, count = 0;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(room * sizeof(Run)));
     if (!bytes) return NULL;
-    Run *out = (Run *)(void *)PyBytes_AsString(bytes);
-    for (uint64_t i = 0; table->slots && i <= table->mask; i++)
-        if (table->slots[i].used) {
-            *out = table->slots[i];
-            out++->used = 0;
-        }
-    for (uint64_t i = 0; i < table->aside_count; i++) {
-        *out = table->aside[i];
-        out++->used = 0;
+    Run *out = (Run *)(void *)PyBytes_AsString(bytes), *held = out;
+    if (table->aside_count) held = malloc((size_t)((table->used + 1) * sizeof(Run)));
+    if (held) {
+        table->busy = 1;
+        Py_BEGIN_ALLOW_THREADS
+        uint64_t held_count = (uint64_t)(put_in_order(table, held) - held);
+        if (table->aside_count) qsort(table->aside, (size_t)table->aside_count, sizeof(Run), compared);
+        count = join_runs(table, held, held_count, out);
+        Py_END_ALLOW_THREADS
+        table->busy = 0;
+    }
+    if (held && held != out) free(held);
+    if (!held) {
+        Py_DECREF(bytes);
+        return PyErr_NoMemory();
     }
     clear(table);
+    if (count < room) {
+        PyObject *all = bytes;
+        bytes = PyBytes_FromStringAndSize(PyBytes_AsString(all), (Py_ssize_t)(count * sizeof(Run)));
+        Py_DECREF(all);
+    }
     return bytes;
 }
 
@@ -283,7 +363,7 @@ static void Table_dealloc(PyObject *self) {
 
 static PyMethodDef table_methods[] = {
     {"add", Table_add, METH_VARARGS, "add(card, seq, amount, balance, reverse, place): take in rows, see _chain.pyi."},
-    {"take", Table_take, METH_NOARGS, "take() -> bytes: the runs gathered, and an empty table."},
+    {"take", Table_take, METH_NOARGS, "take() -> bytes: the runs gathered, merged, and an empty table."},
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot table_slots[] = {

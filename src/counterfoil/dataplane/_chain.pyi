@@ -22,4 +22,4 @@ class Table:
         the file. place: of the first row in the file."""
 
     def take(self) -> bytes:
-        """The runs as records of RUN (runs.py), in no order; the table is empty then."""
+        """The runs as records of RUN (runs.py), merged as `merge_runs` does it; the table is empty then."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from counterfoil.dataplane.runs import RUN, Links, Runs, merge_runs, runs_of
+from counterfoil.dataplane.runs import RUN, Links, Runs, runs_of
 
 try:
     from counterfoil.dataplane import _chain
@@ -42,7 +42,6 @@ class TableGatherer:
 
     def __init__(self, *, descending: bool) -> None:
         assert _chain is not None, "gatherer() chooses the other where the extension is missing"
-        self._descending = descending
         self._table = _chain.Table(descending)
 
     def add(self, links: Links) -> bool:
@@ -51,7 +50,7 @@ class TableGatherer:
         return len(self._table) >= TABLE_RUNS
 
     def take(self) -> Runs:
-        return merge_runs(np.frombuffer(self._table.take(), RUN), descending=self._descending)
+        return np.frombuffer(self._table.take(), RUN)
 
 
 class BlockGatherer:
