@@ -151,18 +151,23 @@ def plan_selection(selection: Selection, *, archive: Archive | None, limits: Pla
     return Plan(selection, tasks, "archive", reason, _at_most(rows, selection))
 
 
+def asks_archive(selection: Selection, limits: PlanLimits) -> bool:
+    """Whether the plan depends on what is sealed."""
+    return exportable(selection.object).table == _MOVEMENTS and not _few_cards(selection, limits)
+
+
 def _at_most(rows: int, selection: Selection) -> int:
     return rows if selection.limit_rows is None else min(rows, selection.limit_rows)
 
 
 def _why_database(selection: Selection, about: Exportable, archive: Archive | None, limits: PlanLimits) -> str | None:
     """Why the archive is not read, or None when it is."""
+    if _few_cards(selection, limits):
+        return f"{cards_asked(selection)} cards asked for, read by their index"
     if archive is None or not archive.segments:
         return "nothing is sealed yet"
     if not archive.complete:
         return "the archive does not add up to its watermark"
-    if _few_cards(selection, limits):
-        return f"{cards_asked(selection)} cards asked for, read by their index"
     names = [column.field for column in selection.columns]
     names += [each.field for asked in (selection.filter, selection.scope) for each in asked.fields]
     for name in names:

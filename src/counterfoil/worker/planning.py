@@ -76,16 +76,17 @@ class ExportPlanner:
         with self.database.read() as connection:
             wants_names = "metadata" in request.fields
             names = metadata_names(connection, request.object, claim.project_id) if wants_names else ()
-            archive = self.archive_of(connection, claim.project_id, claim.seq_max)
             shown = showing(connection, claim)
-        return planner.plan(
-            request,
-            project_id=claim.project_id,
-            seq_max=claim.seq_max,
-            now_ms=claim.created_at,
-            archive=archive,
-            metadata_names=names,
-            scales=None if shown is None else shown.scales,
-            given=None if shown is None else shown.given,
-            limits=self.limits,
-        )
+            selection = planner.select(
+                request,
+                project_id=claim.project_id,
+                seq_max=claim.seq_max,
+                now_ms=claim.created_at,
+                metadata_names=names,
+                scales=None if shown is None else shown.scales,
+                given=None if shown is None else shown.given,
+            )
+            archive = None
+            if planner.asks_archive(selection, self.limits):
+                archive = self.archive_of(connection, claim.project_id, claim.seq_max)
+        return planner.plan_selection(selection, archive=archive, limits=self.limits)
