@@ -117,7 +117,7 @@ class Archived:
         """(over the database, over the archive) for one selection."""
         with self.database.read() as connection:
             archive = segments.archive_of(connection, PROJECT, selection.seq_max)
-        limits = PlanLimits(rows_per_task, cards_by_index=0)
+        limits = PlanLimits(rows_per_task, cards_by_index=0, index_share=0)
         return plan_selection(selection, archive=None, limits=limits), plan_selection(
             selection, archive=archive, limits=limits
         )

@@ -97,7 +97,7 @@ class SealedWorld:
 
     def in_slices(self, rows: int) -> SealedWorld:
         """The same world with tasks of about so many rows."""
-        planner = ExportPlanner(self.database, PlanLimits(rows, cards_by_index=0), archive_of)
+        planner = ExportPlanner(self.database, PlanLimits(rows, cards_by_index=0, index_share=0), archive_of)
         return replace(self, shop=replace(self.shop, planner=planner))
 
     def with_spark(self, executor: SparkExecutor) -> SealedWorld:
@@ -195,7 +195,9 @@ def world_of(archived: Archived, folder: Path, address: StoreAddress, remote: st
         database=archived.database,
         store=archived.store,
         maker=maker,
-        planner=ExportPlanner(archived.database, PlanLimits(ROWS_PER_SEGMENT, cards_by_index=0), archive_of),
+        planner=ExportPlanner(
+            archived.database, PlanLimits(ROWS_PER_SEGMENT, cards_by_index=0, index_share=0), archive_of
+        ),
         executors=executors,
         signer=Signer.of_home(folder),
         clock=SystemClock(),

@@ -15,7 +15,18 @@ from counterfoil.catalog.sources import Column
 from counterfoil.dataplane.schema import arrow_schema
 from counterfoil.db.exportables import Rows, select_object
 from counterfoil.errors import InvalidInput
-from counterfoil.plan.planner import Archive, PlanLimits, cards_asked, check, plan, select, time_window
+from counterfoil.plan.planner import (
+    Archive,
+    PlanLimits,
+    campaigns_asked,
+    cards_asked,
+    check,
+    plan,
+    plan_selection,
+    rows_by_index,
+    select,
+    time_window,
+)
 from counterfoil.plan.request import Condition, ExportRequest, FieldFilter, Filter, Order
 from counterfoil.plan.slices import Window
 from counterfoil.plan.task import Plan, SegmentRef, Selection, task_hash
@@ -153,6 +164,15 @@ def test_few_cards_are_read_by_their_index() -> None:
     assert planned(many, archive=ARCHIVE).path == "archive"
     scoped = replace(many, scope=on("voucher_id", "is", "v_1"))
     assert planned(scoped, archive=ARCHIVE).path == "database"
+
+
+def test_a_campaign_that_was_counted_is_read_by_its_index() -> None:
+    request = ExportRequest("voucher_transactions", filter=on("campaign_id", "in", "a", "b"), limit_rows=3)
+    assert campaigns_asked(selected(request)) == ("a", "b")
+    assert planned(request, archive=ARCHIVE).path == "archive"
+    found = plan_selection(selected(request), archive=ARCHIVE, limits=PlanLimits(), indexed_rows=5)
+    assert (found.path, found.rows_estimate, found.tasks[0].rows_estimate) == ("database", 3, 5)
+    assert rows_by_index(selected(request), PlanLimits()) == 6
 
 
 def test_cards_under_an_or_bound_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,17 @@ def list_movements(connection: Connection, project_id: int, query: MovementQuery
     order = movements.c.seq.desc() if query.descending else movements.c.seq.asc()
     found = connection.execute(_rows.where(*wanted).order_by(order).limit(query.limit + 1)).mappings().all()
     return [dict(row) for row in found[: query.limit]], len(found) > query.limit
+
+
+def count_of_campaigns(
+    connection: Connection, project_id: int, campaign_ids: Sequence[str], seq_max: int, count_max: int
+) -> int:
+    """How many movements up to seq_max the cards of some campaigns have, hidden ones too; counted up to count_max."""
+    one = sa.select(sa.literal(1)).where(
+        movements.c.project_id == project_id, movements.c.campaign_id.in_(campaign_ids), movements.c.seq <= seq_max
+    )
+    counted = sa.select(sa.func.count()).select_from(one.limit(count_max).subquery())
+    return connection.execute(counted).scalar_one()
 
 
 def movement_by_id(connection: Connection, project_id: int, movement_id: str) -> Row | None:

@@ -44,11 +44,14 @@ class Archive:
 @dataclass(frozen=True, slots=True)
 class PlanLimits:
     """rows_per_task: about how many rows one task reads. cards_by_index: up to so many cards are read by the index.
+    index_share: so are campaigns that have at most this share of all movements: a row by the index costs as much as
+    some seventy in their turn (measured), and the database has other work.
     tasks: about how many there are at the most, beyond which each reads more; a file on S3 has 10,000 parts, and joining
     takes one or two for each task."""
 
     rows_per_task: int = 1_000_000
     cards_by_index: int = 1_000
+    index_share: float = 0.01
     tasks: int = 4_000
 
 
@@ -128,19 +131,23 @@ def plan(
     return plan_selection(selection, archive=archive, limits=limits or PlanLimits())
 
 
-def plan_selection(selection: Selection, *, archive: Archive | None, limits: PlanLimits) -> Plan:
-    """Choose the path for a selection and cut it into tasks, in file order."""
+def plan_selection(
+    selection: Selection, *, archive: Archive | None, limits: PlanLimits, indexed_rows: int | None = None
+) -> Plan:
+    """Choose the path for a selection and cut it into tasks, in file order. indexed_rows: how many movements the campaigns
+    asked for have, where somebody counted them and they are no more than `rows_by_index`."""
     about = exportable(selection.object)
     if about.table != _MOVEMENTS:
         return Plan(
             selection, (Task(0, "rows"),), "database", f"{about.title} can change, so they are read in one snapshot"
         )
-    reason = _why_database(selection, about, archive, limits)
+    by_index = _why_index(selection, limits, indexed_rows)
+    reason = by_index or _why_database(selection, about, archive)
     if reason is not None or archive is None:
         rows = selection.seq_max
         # Of a few cards nobody knows how many rows they have, but not that it is the whole ledger: small exports with a
         # large estimate would wait behind huge ones.
-        estimate = None if _few_cards(selection, limits) else rows
+        estimate = rows if by_index is None else indexed_rows
         tasks = (Task(0, "movements", tail=(1, rows), rows_estimate=estimate),) if rows > 0 else ()
         return Plan(
             selection, tasks, "database", reason or "", None if estimate is None else _at_most(estimate, selection)
@@ -151,19 +158,32 @@ def plan_selection(selection: Selection, *, archive: Archive | None, limits: Pla
     return Plan(selection, tasks, "archive", reason, _at_most(rows, selection))
 
 
-def asks_archive(selection: Selection, limits: PlanLimits) -> bool:
+def asks_archive(selection: Selection, limits: PlanLimits, indexed_rows: int | None = None) -> bool:
     """Whether the plan depends on what is sealed."""
-    return exportable(selection.object).table == _MOVEMENTS and not _few_cards(selection, limits)
+    return exportable(selection.object).table == _MOVEMENTS and _why_index(selection, limits, indexed_rows) is None
+
+
+def rows_by_index(selection: Selection, limits: PlanLimits) -> int:
+    """Up to how many movements of campaigns the database's index is the way to."""
+    return int(selection.seq_max * limits.index_share)
 
 
 def _at_most(rows: int, selection: Selection) -> int:
     return rows if selection.limit_rows is None else min(rows, selection.limit_rows)
 
 
-def _why_database(selection: Selection, about: Exportable, archive: Archive | None, limits: PlanLimits) -> str | None:
+def _why_index(selection: Selection, limits: PlanLimits, indexed_rows: int | None) -> str | None:
+    """Why the database's index is the way, or None when it is not."""
+    cards = cards_asked(selection)
+    if cards is not None and cards <= limits.cards_by_index:
+        return f"{cards} cards asked for, read by their index"
+    if indexed_rows is not None:
+        return f"{indexed_rows} movements of the campaigns asked for, read by their index"
+    return None
+
+
+def _why_database(selection: Selection, about: Exportable, archive: Archive | None) -> str | None:
     """Why the archive is not read, or None when it is."""
-    if _few_cards(selection, limits):
-        return f"{cards_asked(selection)} cards asked for, read by their index"
     if archive is None or not archive.segments:
         return "nothing is sealed yet"
     if not archive.complete:
@@ -177,21 +197,28 @@ def _why_database(selection: Selection, about: Exportable, archive: Archive | No
     return None
 
 
-def _few_cards(selection: Selection, limits: PlanLimits) -> bool:
-    cards = cards_asked(selection)
-    return cards is not None and cards <= limits.cards_by_index
-
-
 def cards_asked(selection: Selection) -> int | None:
     """How many cards the selection names at most, or None when it names none (and so may concern all)."""
-    counts: list[int] = []
+    named = _named(selection, "voucher_id")
+    return None if named is None else len(named)
+
+
+def campaigns_asked(selection: Selection) -> tuple[str, ...] | None:
+    """The campaigns that the selection names, or None when it names none (and so may concern all)."""
+    return _named(selection, "campaign_id")
+
+
+def _named(selection: Selection, field: str) -> tuple[str, ...] | None:
+    """The fewest values of a field that every row has one of."""
+    found: list[tuple[str, ...]] = []
     for asked in (selection.scope, selection.filter):
         if asked.junction == "or" and len(asked.fields) > 1:
             continue
         for each in asked.fields:
-            if each.field == "voucher_id":
-                counts += [len(condition.operands) for condition in each.conditions if condition.operator == "in"]
-    return min(counts) if counts else None
+            if each.field == field:
+                operands = [condition.operands for condition in each.conditions if condition.operator == "in"]
+                found += [tuple(map(str, some)) for some in operands]
+    return min(found, key=len, default=None)
 
 
 def time_window(selection: Selection) -> Window:

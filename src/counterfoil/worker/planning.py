@@ -10,14 +10,16 @@ from sqlalchemy.engine import Connection
 from counterfoil.catalog.kinds import Kind
 from counterfoil.catalog.objects import exportable
 from counterfoil.catalog.points_transactions import POINTS_TRANSACTION
+from counterfoil.dataplane.scan_rows import reads_movements
 from counterfoil.db.engine import Database
 from counterfoil.db.exportables import metadata_names
+from counterfoil.db.movements import count_of_campaigns
 from counterfoil.db.programmes import currency_of
 from counterfoil.db.projects import get_project
 from counterfoil.db.queue import Claim
 from counterfoil.plan import planner
 from counterfoil.plan.planner import Archive, PlanLimits
-from counterfoil.plan.task import Plan
+from counterfoil.plan.task import Plan, Selection
 
 ArchiveOf = Callable[[Connection, int, int], Archive | None]
 """(connection, project_id, seq_max) → what is sealed, or None."""
@@ -86,7 +88,17 @@ class ExportPlanner:
                 scales=None if shown is None else shown.scales,
                 given=None if shown is None else shown.given,
             )
+            indexed_rows = self._indexed_rows(connection, selection)
             archive = None
-            if planner.asks_archive(selection, self.limits):
+            if planner.asks_archive(selection, self.limits, indexed_rows):
                 archive = self.archive_of(connection, claim.project_id, claim.seq_max)
-        return planner.plan_selection(selection, archive=archive, limits=self.limits)
+        return planner.plan_selection(selection, archive=archive, limits=self.limits, indexed_rows=indexed_rows)
+
+    def _indexed_rows(self, connection: Connection, selection: Selection) -> int | None:
+        """How many movements the campaigns asked for have, or None when they are too many to be read by the index."""
+        campaigns = planner.campaigns_asked(selection)
+        at_most = planner.rows_by_index(selection, self.limits)
+        if campaigns is None or not at_most or not reads_movements(selection.object):
+            return None
+        count = count_of_campaigns(connection, selection.project_id, campaigns, selection.seq_max, at_most + 1)
+        return count if count <= at_most else None
