@@ -105,11 +105,12 @@ class Chain:
             for no, share in enumerate(self._shares):
                 if self._folder is not None:
                     share.append(np.fromfile(self._folder / str(no), RUN))
-                suspects.append(_count(self._merge(share), totals))
-                share.clear()
+                if share:  # of few cards, most shares have none
+                    suspects.append(_count(self._merge(share), totals))
+                    share.clear()
         finally:
             self.close()
-        totals.suspects = np.concatenate(suspects)
+        totals.suspects = np.concatenate([totals.suspects, *suspects])
         return totals
 
     def close(self) -> None:
