@@ -326,9 +326,9 @@ class _Attempt:
         """Write the manifest and make the row point at everything, in the chain's next free place; returns the keys."""
         claim, store, database = self._claim, self._shop.store, self._shop.database
         made = Made(content.files, content.parts, content.totals, proof)
-        subject = self._subject(executor)
         for _ in range(_LINK_TRIES):
             with database.read() as connection:
+                subject = self._subject(connection, executor)
                 last = queue.last_manifest(connection, claim.project_id)
             previous = None if last is None else Link(last.no, last.hash)
             no, data = write_manifest(subject, plan, made, previous, self._shop.signer)
@@ -355,10 +355,9 @@ class _Attempt:
             if row is None or row.attempt != claim.attempt or row.result != result:
                 raise
 
-    def _subject(self, executor: Executor) -> Subject:
+    def _subject(self, connection: Connection, executor: Executor) -> Subject:
         claim = self._claim
-        with self._shop.database.read() as connection:
-            project = get_project(connection, claim.project_id)
+        project = get_project(connection, claim.project_id)
         if project is None:
             raise NotFound("project", str(claim.project_id))
         return Subject(
