@@ -166,7 +166,7 @@ def import_file(
         int, typer.Option(help="Digits after the point that money has in the file; 0: minor units")
     ] = 0,
     report: Annotated[Path | None, typer.Option(help="Write every refused row here, as JSON Lines")] = None,
-    batch_rows: Annotated[int, typer.Option(help="Rows in one transaction")] = 10_000,
+    batch_rows: Annotated[int | None, typer.Option(help="Rows in one transaction; see docs/importing.md")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first refused row")] = False,
     movements_follow: Annotated[
         bool, typer.Option("--movements-follow", help="Leave cards without balance: their movements come next")
@@ -185,9 +185,10 @@ def import_file(
 ) -> None:
     """Bring in a file that Voucherify or Counterfoil exported, with its own ids, balances and times."""
     from counterfoil.cli import importing  # noqa: PLC0415  keeps --help quick
-    from counterfoil.services.imports.report import ImportOptions  # noqa: PLC0415  the same
+    from counterfoil.services.imports.report import BATCH_ROWS, ImportOptions  # noqa: PLC0415  the same
 
-    options = ImportOptions(batch_rows, strict, decimals, campaign, make_campaigns, movements_follow, removed_cards)
+    rows = BATCH_ROWS if batch_rows is None else batch_rows
+    options = ImportOptions(rows, strict, decimals, campaign, make_campaigns, movements_follow, removed_cards)
     wanted = importing.Wanted(object_name, file, project, options, file_format, report, newest_first)
     raise typer.Exit(importing.bring_in({"home": home, "database": database}, wanted))
 

@@ -32,7 +32,7 @@ from counterfoil.errors import InvalidInput
 from counterfoil.services.imports.report import ImportOptions, Outcome, Refusal
 
 CARDS_MAX = 100_000
-"""Cards remembered from one batch to the next, some 30 MB; beyond them all are forgotten and read again as needed."""
+"""Cards remembered from one batch to the next, some 130 MB; beyond them all are forgotten and read again as needed."""
 BROKEN_MAX = 100_000
 FUTURE_MAX_MS = 300_000
 """How far another system's clock may be ahead of this one."""

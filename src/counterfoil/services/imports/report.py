@@ -11,7 +11,9 @@ from counterfoil.db.unit import Unit
 from counterfoil.errors import CounterfoilError
 
 SHOWN_MAX = 20
-BATCH_ROWS = 10_000
+BATCH_ROWS = 25_000
+"""A batch writes each page of the indexes once, and rows of many cards touch nearly all of them, so large batches are
+faster (a million movements of 100,000 cards: 60 s by 10,000, 46 s by 25,000). Meanwhile nobody else can write: a second."""
 
 
 @dataclass(frozen=True, slots=True)
