@@ -11,6 +11,7 @@ _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SEQ_BITS = 28
 _TIME_BITS = 44
 _CURSOR = 1
+_SEQ_MAX_BITS = 48
 
 
 def random_id(prefix: str, length: int = 24) -> str:
@@ -72,13 +73,13 @@ def cursor_uuid(project_key: str, seq: int, seq_max: int) -> str:
     """A place in a chain of batches: the movement that comes next, and the snapshot (its last seq) they all see.
 
     Version 8 too, told from a movement's UUID by two bits that those leave at 0: 48 bits of seq_max, turned by the
-    project's key so that another project's is not taken for it, 10 bits of check, 62 bits of seq.
+    project's key, 48 bits of seq, and 24 bits of check, so that another project's is not taken for it.
     """
-    assert 0 < seq <= seq_max < 1 << 48, (seq, seq_max)
+    assert 0 < seq <= seq_max < 1 << _SEQ_MAX_BITS, (seq, seq_max)
     digest = hashlib.sha256(f"{project_key}|{seq}|{seq_max}".encode()).digest()
-    check = int.from_bytes(digest[:2], "big") & 0x3FF
-    high = (seq_max ^ _tag(project_key) >> 10) << 16 | 8 << 12 | _CURSOR << 10 | check
-    return str(uuid.UUID(int=high << 64 | _with_variant(seq)))
+    first, second = int.from_bytes(digest[:2], "big") >> 6, int.from_bytes(digest[2:4], "big") >> 2
+    high = (seq_max ^ _tag(project_key) >> 10) << 16 | 8 << 12 | _CURSOR << 10 | first
+    return str(uuid.UUID(int=high << 64 | _with_variant(second << _SEQ_MAX_BITS | seq)))
 
 
 def read_cursor_uuid(project_key: str, text: str) -> tuple[int, int] | None:
@@ -87,7 +88,7 @@ def read_cursor_uuid(project_key: str, text: str) -> tuple[int, int] | None:
         number = uuid.UUID(text).int
     except ValueError:
         return None
-    seq = number & ((1 << 62) - 1)
+    seq = number & ((1 << _SEQ_MAX_BITS) - 1)
     seq_max = (number >> 80) ^ _tag(project_key) >> 10
     if not 0 < seq <= seq_max:
         return None
