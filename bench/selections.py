@@ -26,7 +26,9 @@ def cases(context: Context) -> Iterator[Case]:
     if not chosen:
         return
     market = Market(context)
-    with serving(home_of(context)) as server:
+    home = home_of(context)
+    inputs = [home / "files" / "segments", home / "counterfoil.db"]
+    with serving(home) as server:
         for name, title, filters, peers in chosen:
             request = {**REQUEST, "filters": filters}
             by_campaign = market.contender("duckdb", "table by campaign", **peers) if name == "campaign" else []
@@ -34,7 +36,7 @@ def cases(context: Context) -> Iterator[Case]:
                 name,
                 title,
                 [
-                    Contender("Counterfoil", partial(server.run, request)),
+                    Contender("Counterfoil", partial(server.run, request), inputs=inputs),
                     *market.contender("postgres", "psql", **peers),
                     *market.contender("duckdb", "selection", **peers),
                     *by_campaign,
