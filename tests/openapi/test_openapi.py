@@ -6,6 +6,7 @@ No answer may be a 5xx, and none may have a status that the document does not na
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -54,3 +55,26 @@ def test_no_request_brings_an_answer_that_the_document_does_not_name(
     told(f"{sent} requests to {len(list(schema.get_all_operations()))} operations of the OpenAPI document")
     assert not wrong, "\n\n".join(f"{label}\n{text}" for label, text in wrong.items())
     assert sent > 1000
+
+
+def test_the_document_says_which_credentials_go_together(tmp_path: Path) -> None:
+    """Seed 000: an app id with its token, or an OAuth token; links with a token of their own need neither."""
+    system = build(settings_table.load({"home": str(tmp_path)}, {}), FakeClock())
+    document = build_app(system).openapi()
+    system.close()
+    schemes = set(document["components"]["securitySchemes"])
+    key, oauth = {"X-App-Id": (), "X-App-Token": ()}, {"X-Voucherify-OAuth": ()}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            said = [{name: tuple(scopes) for name, scopes in each.items()} for each in operation.get("security", ())]
+            assert {name for each in said for name in each} <= schemes, path
+            if path.startswith("/v1/oauth"):
+                assert said == [key], path
+            elif path == "/v1/exports/{export_id}" and method == "get":
+                assert said == [key, oauth, {}]
+            elif path.startswith("/v1/"):
+                assert said == [key, oauth], path
+            elif path.startswith("/health"):
+                assert not said, path
+            else:
+                assert len(said) == 1, path
