@@ -48,7 +48,7 @@ check: setup ## Format, lint, types, layers: each is said, and one that fails do
 	if [ -n "$$failed" ]; then echo "check: failed; make fmt mends the format"; exit 1; fi; \
 	echo "check: all well"
 
-fuzz: setup ## Search for faults of the C encoder under sanitisers (ROUNDS=1 EXAMPLES=1000)
+fuzz: setup ## Search for faults of the C code under sanitisers (ROUNDS=1 EXAMPLES=1000)
 	@scripts/fuzz_csv $(or $(ROUNDS),1) $(EXAMPLES)
 
 fmt: setup ## Format the code and mend what the linter can mend
