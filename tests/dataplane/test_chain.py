@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,7 @@ from counterfoil.dataplane.chain import Chain, ChainTotals, settle
 from counterfoil.dataplane.fingerprint import Fingerprints, of_texts
 from counterfoil.dataplane.gather import BlockGatherer, TableGatherer
 from counterfoil.dataplane.rows import Rows
+from counterfoil.dataplane.runs import Links, Runs, merge_runs
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,48 @@ def test_both_gatherers_find_the_same(
             patch.setattr(module, "gatherer", gatherer)
             found.append(counted(prove(batches(file, [5, 5], reverse=False, dictionary=False), descending=descending)))
     assert found[0] == found[1]
+
+
+_SPREAD, _UNSPREAD = 0x9E3779B97F4A7C15, pow(0x9E3779B97F4A7C15, -1, 1 << 64)
+_ENDS = st.sampled_from((0, 0, (1 << 64) - 100, (1 << 63) - 50))
+
+
+@given(
+    st.lists(st.tuples(_ENDS, st.integers(0, 99)), min_size=1, max_size=120, unique=True),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
+def test_runs_leave_the_table_in_order_wherever_their_cards_live(
+    homes: list[tuple[int, int]], chance: random.Random, descending: bool
+) -> None:
+    """Cards that crowd one place of the table, its end above all, go over into the next places and its beginning."""
+    cards = [(end + at) * _UNSPREAD % (1 << 64) for end, at in homes]
+    rows = [(card, no, chance.choice((5, -5, 0)), chance.randrange(3) * 5) for no, card in enumerate(cards * 3)]
+    if chance.random() < 0.5:
+        chance.shuffle(rows)
+    card, seq, amount, balance = (
+        np.array(column, kind)
+        for column, kind in zip(zip(*rows, strict=True), (np.uint64, *[np.int64] * 3), strict=True)
+    )
+    links = Links(card, seq, amount, balance, False, 0)
+    found = []
+    for gatherer in (BlockGatherer(descending=descending), TableGatherer(descending=descending)):
+        gatherer.add(links)
+        found.append(merge_runs(gatherer.take(), descending=descending))
+    taken = TableGatherer(descending=descending)
+    taken.add(links)
+    once = taken.take()
+    assert by_card(once) == by_card(found[1]), "what leaves the table is merged"
+    order = [
+        (int(card) * _SPREAD % (1 << 64), int(seq)) for card, seq in zip(once["card"], once["seq_from"], strict=True)
+    ]
+    assert order == sorted(order)
+    assert set(found[0]["card"].tolist()) == set(once["card"].tolist())
+
+
+def by_card(runs: Runs) -> list[Any]:
+    """Runs in an order that everybody has."""
+    return sorted(runs.tolist())
 
 
 def test_the_table_refuses_what_it_cannot_read() -> None:
