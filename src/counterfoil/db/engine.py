@@ -5,6 +5,7 @@ Writing transactions are short; reading ones are snapshots. Driver errors become
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from counterfoil.errors import Conflict, CounterfoilError, InvalidInput, Unavail
 
 _BEGIN = "counterfoil_begin"
 _PAGES_PER_MB = 256
+_SWITCH_TRIES = 100
 KEEPALIVE = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """libpq's options, in s and tries: a PostgreSQL host that vanished without a word is noticed within half a minute."""
 _STATEMENT_TIMED_OUT = "57014"
@@ -140,16 +142,30 @@ class Database:
     def _prepare_sqlite(self, connection: Any, _record: object) -> None:
         # The driver's own transaction handling is switched off: begin says which kind it wants.
         connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout={self.settings.busy_timeout_ms}")
+        _use_log(connection)
         for pragma in (
-            "journal_mode=WAL",
             "synchronous=FULL",
-            f"busy_timeout={self.settings.busy_timeout_ms}",
             f"cache_size=-{self.settings.cache_mb * 1024}",
             f"wal_autocheckpoint={self.settings.log_mb * _PAGES_PER_MB}",
             "temp_store=MEMORY",
             "foreign_keys=ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
+
+
+def _use_log(connection: Any) -> None:
+    """Switch the file to the write-ahead log, unless it is. Of several that open a new file at once one does it; for that
+    alone SQLite does not let the others wait, so they wait for a lock that it lets them wait for, and look again."""
+    for _ in range(_SWITCH_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        else:
+            return
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _emit_begin(connection: Connection) -> None:
