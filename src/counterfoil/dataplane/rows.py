@@ -64,5 +64,6 @@ class RowSource(Protocol):
     def batches(self, selection: Selection, task: Task, stop: StopFlag) -> Generator[Rows]:
         """A task's rows in file order, in batches of bounded size. The same task gives the same rows always (for
         reads `movements`), cut into whatever batches. Filter, scope, order, cursor and seq_max are applied; limit_rows
-        may be. To be closed by whoever takes them, or a cursor stays open. Raises what `stop` was set with, Unavailable for what may pass, Damaged for a broken segment."""
+        may be. To be closed by whoever takes them, or a cursor stays open. Raises what `stop` was set with, Unavailable
+        for what may pass, Damaged for a broken segment."""
         ...
